@@ -1,0 +1,1 @@
+"""What the gateway believes and decides; pure: no await, no clock, no logger."""

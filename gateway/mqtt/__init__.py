@@ -1,0 +1,1 @@
+"""The MQTT edge: sessions, sockets, topics, leases."""

@@ -1,0 +1,1 @@
+"""The earth: points, boxes, cells and zones; pure."""
