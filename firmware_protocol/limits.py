@@ -1,7 +1,7 @@
 """Every bound a peer can push on, each with its reason."""
 
 MAX_FRAME_BYTES = 16 * 1024
-"""A 96-slot cabinet in JSON with long unit ids and faults fits; a broker queue of 1,000 stays below 16 MiB."""
+"""A 96-slot cabinet in JSON with long unit ids and faults fits; a broker queue of 1,000 stays below 17 MB."""
 
 MAX_SLOTS = 96
 """The largest cabinet family on sale has 80 holes, the largest locker bank on one board 96 doors."""
@@ -29,3 +29,12 @@ MAX_RECEIPT_STAMPS = 64
 
 KEPT_RING_SIZE = 64
 """What the smallest conforming device must hold without dropping a kept report."""
+
+MAX_CBOR_DEPTH = 8
+"""A report nests four deep (report, slots, slot, faults); twice that leaves room for later fields."""
+
+MAX_JSON_BRACKETS = 512
+"""A full cabinet opens 198 objects and arrays; a bound on all of them also bounds how deep they nest."""
+
+MAX_REASON_CHARS = 120
+"""One line of a log or of the quarantine list."""

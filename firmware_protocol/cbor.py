@@ -1,0 +1,157 @@
+"""CBOR bytes to named fields and back, by the integer keys of the wire."""
+
+import struct
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, Final, NoReturn
+
+import cbor2
+
+from firmware_protocol.errors import MalformedFrame
+from firmware_protocol.limits import MAX_CBOR_DEPTH
+
+
+class Keys:
+    """The integer keys of one message: a name's key is its place, and places are never used again."""
+
+    __slots__ = ("inner", "keys", "names")
+
+    def __init__(self, *names: str, inner: Mapping[str, "Keys"] | None = None) -> None:
+        self.names: Final = dict(enumerate(names))
+        self.keys: Final = {name: key for key, name in self.names.items()}
+        self.inner: Final = dict(inner or {})
+
+
+FIX_KEYS = Keys("lat_e7", "lon_e7", "accuracy_m", "age_ms")
+LOCK_KEYS = Keys("bolt", "last_fence", "openings")
+SLOT_KEYS = Keys(
+    *("number", "unit_id", "bolt", "door_closed", "occupied"),
+    *("charge_pct", "last_fence", "openings", "faults"),
+)
+REPORT_KEYS = Keys(
+    *("boot", "seq", "elapsed_ms", "reported_at_ms", "keep", "fix", "lock", "slots"),
+    *("battery_pct", "charging", "moving", "faults", "alarms", "signal_dbm", "firmware", "kept_lost"),
+    inner={"fix": FIX_KEYS, "lock": LOCK_KEYS, "slots": SLOT_KEYS},
+)
+HELLO_KEYS = Keys("power_on_id", "model", "firmware")
+WELCOME_KEYS = Keys("power_on_id", "boot", "server_time_ms")
+RECEIPT_KEYS = Keys("stamps")
+
+
+def _refuse_tag(_: object, __: bool) -> NoReturn:
+    raise cbor2.CBORDecodeError("tags are not part of this wire")
+
+
+# Built-in tags would otherwise be acted on: compiled as patterns, parsed as dates, shared as cycles.
+_BUILT_IN_TAGS = (
+    *(0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54),
+    *(100, 256, 258, 260, 261, 1004, 43000, 55799),
+)
+_NO_TAGS: Mapping[int, Any] = dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag)
+
+
+def read_fields(frame: bytes, keys: Keys) -> dict[str, Any]:
+    """The map in the frame with names instead of integer keys; unknown keys are left out.
+
+    Raises MalformedFrame for anything but one definite map without tags and without doubled keys.
+    """
+    stream = BytesIO(frame)
+    try:
+        fields = cbor2.CBORDecoder(
+            stream,
+            tag_hook=_refuse_tag,
+            semantic_decoders=_NO_TAGS,
+            max_depth=MAX_CBOR_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        ).decode()
+    except (cbor2.CBORError, ValueError, RecursionError) as error:
+        raise MalformedFrame(f"CBOR: {error}", f"byte {stream.tell()}") from None
+    if stream.tell() != len(frame):
+        raise MalformedFrame("CBOR: bytes after the map", f"byte {stream.tell()}")
+    if type(fields) is not dict:
+        raise MalformedFrame("CBOR: not a map", "$")
+    return _named(fields, keys)
+
+
+def _named(fields: dict[Any, Any], keys: Keys) -> dict[str, Any]:
+    names = keys.names
+    # True and 1.0 equal 1 in Python, not on the wire.
+    named = {names[key]: value for key, value in fields.items() if key in names and type(key) is int}
+    for name, inner in keys.inner.items():
+        value = named.get(name)
+        if type(value) is dict:
+            named[name] = _named(value, inner)
+        elif type(value) is list:
+            named[name] = [_named(item, inner) if type(item) is dict else item for item in value]
+    return named
+
+
+def write_fields(fields: Mapping[str, Any], keys: Keys) -> bytes:
+    """The fields as one CBOR map in its shortest form; names must be known to `keys`."""
+    out = bytearray()
+    _write_map(out, fields, keys)
+    return bytes(out)
+
+
+def _write_map(out: bytearray, fields: Mapping[str, Any], keys: Keys) -> None:
+    _write_head(out, 0xA0, len(fields))
+    for name, value in fields.items():
+        _write_head(out, 0x00, keys.keys[name])
+        _write_value(out, value, keys.inner.get(name))
+
+
+def _write_value(out: bytearray, value: Any, inner: Keys | None) -> None:
+    kind = type(value)
+    if kind is bool:
+        out.append(0xF5 if value else 0xF4)
+    elif kind is int:
+        _write_head(out, 0x00 if value >= 0 else 0x20, value if value >= 0 else -1 - value)
+    elif kind is str:
+        text = value.encode()
+        _write_head(out, 0x60, len(text))
+        out += text
+    elif kind is float:
+        _write_float(out, value)
+    elif kind is dict and inner is not None:
+        _write_map(out, value, inner)
+    elif kind is list or kind is tuple:
+        _write_head(out, 0x80, len(value))
+        for item in value:
+            _write_value(out, item, inner)
+    else:
+        raise TypeError(f"no place on the wire for {kind.__name__}")
+
+
+def _write_head(out: bytearray, major: int, argument: int) -> None:
+    if argument < 24:
+        out.append(major | argument)
+    elif argument < 0x100:
+        out += bytes((major | 24, argument))
+    elif argument < 0x10000:
+        out.append(major | 25)
+        out += argument.to_bytes(2, "big")
+    elif argument < 0x100000000:
+        out.append(major | 26)
+        out += argument.to_bytes(4, "big")
+    else:
+        out.append(major | 27)
+        out += argument.to_bytes(8, "big")
+
+
+def _write_float(out: bytearray, value: float) -> None:
+    # A whole number is one to five bytes as an integer, and every decoder here takes it as a float.
+    if value == int(value):
+        _write_head(out, 0x00 if value >= 0 else 0x20, int(value) if value >= 0 else -1 - int(value))
+        return
+    for initial, form in ((0xF9, ">e"), (0xFA, ">f")):
+        try:
+            packed = struct.pack(form, value)
+        except OverflowError:
+            continue
+        if struct.unpack(form, packed)[0] == value:
+            out.append(initial)
+            out += packed
+            return
+    out.append(0xFB)
+    out += struct.pack(">d", value)
