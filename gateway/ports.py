@@ -5,7 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from firmware_protocol.messages import DeviceId, Hello, Report, ReportStamp
+from firmware_protocol.codec import Encoding
+from firmware_protocol.messages import DeviceId, Hello, Report
 from gateway.core.device import DeviceModel, DeviceRecord
 from gateway.core.live_state import LiveState, MapEntry
 
@@ -60,6 +61,8 @@ class ArrivedHello(Struct, frozen=True, gc=False):
     hello: Hello
     received_ms: int
     delivery: Delivery
+    encoding: Encoding = Encoding.JSON
+    """Of the hello's frame: the welcome goes out in the same."""
 
 
 class DeviceLink(Protocol):
@@ -103,7 +106,8 @@ class QuarantinedFrame(Struct, frozen=True, gc=False):
     device_id: str
     topic: str
     reason: str
-    """A closed set: malformed, wrong_shard, unknown_device, boot_not_issued, stamp_reused, refused_by_store."""
+    """A closed set: malformed, wrong_shard, unknown_device, boot_not_issued, stamp_reused,
+    refused_by_store."""
     where: str
     """Where in the frame, or what else a person needs to know."""
     received_ms: int
@@ -235,6 +239,13 @@ class FeedEpochLost(Exception):
         self.shard = shard
 
 
+class StatePage(Struct, frozen=True):
+    """Part of a walk over a shard; a cursor of 0 ends it."""
+
+    cursor: int
+    states: Mapping[DeviceId, LiveState]
+
+
 class LiveStates(Protocol):
     """The current state of every device, and the feed of changes, per shard."""
 
@@ -244,10 +255,12 @@ class LiveStates(Protocol):
     async def rebuild(self, shard: int, epoch: str, states: Mapping[DeviceId, LiveState]) -> None:
         """Replaces the shard's states and starts the epoch, atomically for readers."""
 
-    async def load(
-        self, by_shard: Mapping[int, Sequence[DeviceId]]
-    ) -> Mapping[DeviceId, LiveState]:
+    async def load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
         """Absent devices are missing in the answer. Raises StoreUnavailable."""
+
+    async def page(self, shard: int, cursor: int = 0) -> StatePage:
+        """Some hundreds of states; a whole walk gives each that stood all along at least once.
+        Raises StoreUnavailable."""
 
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
         """Applies every step whose before_revision still matches, and appends its change to the
@@ -255,4 +268,49 @@ class LiveStates(Protocol):
         Raises FeedEpochLost, StoreUnavailable."""
 
 
-ReceiptLines = Mapping[DeviceId, Sequence[ReportStamp]]
+class FeedPosition(Struct, frozen=True, gc=False):
+    """How far a reader has heard one shard."""
+
+    epoch: str
+    counter: int
+    """Changes announced in this epoch up to here."""
+    stream_id: str
+
+
+class FeedPart(Struct, frozen=True, gc=False):
+    """The changes of one shard after a position, in order, without a gap."""
+
+    shard: int
+    position: FeedPosition
+    entries: Sequence[FeedEntry]
+
+
+class FillPage(Struct, frozen=True, gc=False):
+    """Part of a shard's present; a cursor of 0 ends it."""
+
+    cursor: int
+    entries: Sequence[FeedEntry]
+    """Also devices without an entry: their revision says which changes are older."""
+
+
+class FeedGap(Exception):
+    """The feed no longer holds what follows these positions: fill these shards again."""
+
+    def __init__(self, shards: frozenset[int]) -> None:
+        super().__init__("gap in the feed of shards " + ", ".join(f"{s:02x}" for s in sorted(shards)))
+        self.shards = shards
+
+
+class ChangeFeed(Protocol):
+    """The reading side of the feed. Take the position first, then fill, then follow from that position:
+    an entry whose revision is not above the one already held changes nothing."""
+
+    async def position(self, shard: int) -> FeedPosition:
+        """Where the feed stands. Raises FeedEpochLost (no epoch yet, or none any more), StoreUnavailable."""
+
+    async def fill(self, shard: int, cursor: int = 0) -> FillPage:
+        """Some hundreds of devices. Raises StoreUnavailable."""
+
+    async def follow(self, positions: Mapping[int, FeedPosition], wait_ms: int) -> Sequence[FeedPart]:
+        """Waits for the first change after any of the positions, at most `wait_ms`; empty then.
+        Raises FeedGap (nothing of that answer counts), StoreUnavailable."""
