@@ -9,8 +9,8 @@ from firmware_protocol.messages import Bolt, Fix, Lock, Report
 # so that any smaller value can be written over them.
 _SEQ = 0x1122334455667788
 _ELAPSED_MS = 0x0102030405060708
-_LAT_E7 = 0x11223344
-_LON_E7 = 0x22334455
+_LAT_E7 = 0x15263748
+_LON_E7 = 0x2A3B4C5D
 
 
 class FrameTemplate:

@@ -7,6 +7,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 import uvloop
@@ -45,8 +46,9 @@ class Load(Struct, frozen=True):
 
 
 class Sent(Struct):
-    """What came of it."""
+    """What came of it; complete when every report was acknowledged."""
 
+    to_send: int
     sent: int = 0
     acknowledged: int = 0
     unmatched: int = 0
@@ -60,8 +62,9 @@ class Sent(Struct):
 class Publisher(asyncio.Protocol):
     """One connection: counts PUBACKs by reading nothing but their first bytes."""
 
-    def __init__(self, sent: Sent) -> None:
+    def __init__(self, sent: Sent, all_acknowledged: asyncio.Event) -> None:
         self._sent = sent
+        self._all_acknowledged = all_acknowledged
         self._rest = b""
         self.connected = asyncio.get_running_loop().create_future()
         self.packet_id = 0
@@ -73,7 +76,7 @@ class Publisher(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         buffer = self._rest + data if self._rest else data
         at = 0
-        # MQTT 5 section 2.1: every packet the broker sends here is shorter than 128 bytes after its two-byte header.
+        # MQTT 5 section 2.1.4: what the broker sends here is shorter than 128 bytes, so its length is one byte.
         while len(buffer) - at >= 2 and len(buffer) - at >= 2 + buffer[at + 1]:
             kind, length = buffer[at] & 0xF0, buffer[at + 1]
             if kind == _PUBACK:
@@ -89,6 +92,8 @@ class Publisher(asyncio.Protocol):
             self._sent.unmatched += 1
         elif reason >= 0x80:
             self._sent.refused += 1
+        if self._sent.acknowledged == self._sent.to_send:
+            self._all_acknowledged.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.connected.done():
@@ -110,14 +115,16 @@ def encoded_topic(topic: str) -> bytes:
     return struct.pack(">H", len(raw)) + raw
 
 
-async def connect(load: Load, sent: Sent) -> list[Publisher]:
+async def connect(load: Load, sent: Sent, all_acknowledged: asyncio.Event) -> list[Publisher]:
     """All connections, a hundred at a time: the broker's listen backlog is about that long."""
     loop = asyncio.get_running_loop()
     publishers: list[Publisher] = []
     for start in range(0, load.connections, 100):
         group = []
         for index in range(start, min(start + 100, load.connections)):
-            _, publisher = await loop.create_connection(lambda: Publisher(sent), load.host, load.port)
+            _, publisher = await loop.create_connection(
+                lambda: Publisher(sent, all_acknowledged), load.host, load.port
+            )
             packet = ConnectPacket(
                 f"{load.prefix}-conn-{index}",
                 username=load.username,
@@ -153,17 +160,17 @@ def reports(load: Load) -> Iterator[tuple[int, int, bool, bool]]:
 
 async def run(load: Load) -> Sent:
     """Connects, says READY on stdout, waits for a line on stdin, sends for `seconds`, waits for PUBACKs."""
-    sent = Sent()
-    publishers = await connect(load, sent)
+    sent, all_acknowledged = Sent(to_send=int(load.rate_per_s * load.seconds)), asyncio.Event()
+    publishers = await connect(load, sent, all_acknowledged)
     print("READY", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     topics = [encoded_topic(report_topic(load.device_id(index))) for index in range(load.devices)]
     started_s = time.monotonic()
     await _send(load, sent, publishers, topics)
     sent.took_s = time.monotonic() - started_s
-    deadline_s = time.monotonic() + 60
-    while sent.acknowledged < sent.sent and time.monotonic() < deadline_s:
-        await asyncio.sleep(0.05)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(60):
+            await all_acknowledged.wait()
     for publisher in publishers:
         publisher.transport.close()
     return sent
@@ -174,11 +181,10 @@ async def _send(load: Load, sent: Sent, publishers: list[Publisher], topics: lis
     kept = FrameTemplate(boot=load.boot, keep=True)
     steps = [0] * load.devices
     begin_s, begin_ms = time.monotonic(), time.time_ns() // 1_000_000 - load.boot * 1000
-    total = int(load.rate_per_s * load.seconds)
     upcoming = reports(load)
-    while sent.sent < total:
+    while sent.sent < sent.to_send:
         elapsed_s = time.monotonic() - begin_s
-        due = min(int(elapsed_s * load.rate_per_s) + 1, total)
+        due = min(int(elapsed_s * load.rate_per_s) + 1, sent.to_send)
         if due - sent.sent > load.rate_per_s * 0.05:
             sent.late_ticks += 1
         for number in range(sent.sent, due):
@@ -198,7 +204,6 @@ async def _send(load: Load, sent: Sent, publishers: list[Publisher], topics: lis
 
 def main() -> None:
     """Reads one JSON Load from the command line and prints one JSON Sent."""
-
 
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("load", help="a Load as JSON")

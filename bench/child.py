@@ -1,4 +1,4 @@
-"""Everything a measurement or a fault trial needs: servers, a migrated database, a registered fleet, a gateway."""
+"""Processes of our own that a measurement or a fault trial starts, awaits and ends by id."""
 
 import json
 import os
@@ -95,9 +95,7 @@ class Child:
 
 
 @contextmanager
-def child(
-    arguments: Sequence[str], environment: Mapping[str, str], log_file: Path
-) -> Iterator[Child]:
+def child(arguments: Sequence[str], environment: Mapping[str, str], log_file: Path) -> Iterator[Child]:
     """A process that does not outlive the block."""
     process = Child(arguments, environment, log_file)
     try:
