@@ -8,7 +8,12 @@ from msgspec import Struct
 from firmware_protocol.codec import Encoding
 from firmware_protocol.messages import DeviceId, Hello, Report
 from gateway.core.device import DeviceModel, DeviceRecord
-from gateway.core.live_state import LiveState, MapEntry
+from gateway.core.feed import FeedEntry as FeedEntry
+from gateway.core.feed import FeedGap as FeedGap
+from gateway.core.feed import FeedPart as FeedPart
+from gateway.core.feed import FeedPosition as FeedPosition
+from gateway.core.feed import FillPage as FillPage
+from gateway.core.live_state import LiveState
 
 
 class Clock(Protocol):
@@ -223,14 +228,6 @@ class ShardSteps(Struct, frozen=True):
     steps: Sequence[Step]
 
 
-class FeedEntry(Struct, frozen=True, gc=False, array_like=True):
-    """One change in the feed; `entry` None means the device can no longer be mapped."""
-
-    device_id: DeviceId
-    revision: int
-    entry: MapEntry | None
-
-
 class FeedEpochLost(Exception):
     """Redis lost the shard's epoch key: it was emptied or replaced, and must be rebuilt."""
 
@@ -266,39 +263,6 @@ class LiveStates(Protocol):
         """Applies every step whose before_revision still matches, and appends its change to the
         feed in the same script. Returns the devices that did not match.
         Raises FeedEpochLost, StoreUnavailable."""
-
-
-class FeedPosition(Struct, frozen=True, gc=False):
-    """How far a reader has heard one shard."""
-
-    epoch: str
-    counter: int
-    """Changes announced in this epoch up to here."""
-    stream_id: str
-
-
-class FeedPart(Struct, frozen=True, gc=False):
-    """The changes of one shard after a position, in order, without a gap."""
-
-    shard: int
-    position: FeedPosition
-    entries: Sequence[FeedEntry]
-
-
-class FillPage(Struct, frozen=True, gc=False):
-    """Part of a shard's present; a cursor of 0 ends it."""
-
-    cursor: int
-    entries: Sequence[FeedEntry]
-    """Also devices without an entry: their revision says which changes are older."""
-
-
-class FeedGap(Exception):
-    """The feed no longer holds what follows these positions: fill these shards again."""
-
-    def __init__(self, shards: frozenset[int]) -> None:
-        super().__init__("gap in the feed of shards " + ", ".join(f"{s:02x}" for s in sorted(shards)))
-        self.shards = shards
 
 
 class ChangeFeed(Protocol):
