@@ -76,7 +76,7 @@ class Publisher(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         buffer = self._rest + data if self._rest else data
         at = 0
-        # MQTT 5 section 2.1.4: what the broker sends here is shorter than 128 bytes, so its length is one byte.
+        # MQTT 5 section 2.1.4: what comes here is shorter than 128 bytes, so its length is one byte.
         while len(buffer) - at >= 2 and len(buffer) - at >= 2 + buffer[at + 1]:
             kind, length = buffer[at] & 0xF0, buffer[at + 1]
             if kind == _PUBACK:
