@@ -1,0 +1,1 @@
+"""Private servers: mosquitto, Redis and PostgreSQL as children of this process."""

@@ -1,0 +1,122 @@
+"""A private mosquitto with the shipped configuration: one listener for devices, one for gateways."""
+
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli.servers.account import Account
+from cli.servers.broker_files import BRIDGE_USER, GATEWAY_USER, BrokerPlace, configuration, rights
+from cli.servers.broker_users import password_line
+from cli.servers.errors import ProgramMissing, ServerSilent
+from cli.servers.mqtt_probe import connack_code
+from cli.servers.private_server import NotYet, PrivateServer
+
+RELOAD_DEADLINE_S = 30.0
+PROBE_USER = "lk-probe"
+"""No device can have this name: the registry refuses ids that begin with `lk-`."""
+
+
+class PrivateBroker(PrivateServer):
+    """mosquitto with persistence: sessions and queues survive an orderly restart."""
+
+    name = "mosquitto"
+    port_count = 2
+
+    def __init__(self, data_dir: Path, account: Account, gateway_password: str, bridge_password: str) -> None:
+        super().__init__(data_dir, account)
+        self.gateway_password = gateway_password
+        self.bridge_password = bridge_password
+        self.gateway_user = GATEWAY_USER
+        self.bridge_user = BRIDGE_USER
+        self._config_path = data_dir / "mosquitto.conf"
+        self._devices_path = data_dir / "devices.passwords"
+        self._lines: dict[str, tuple[str, str]] = {}
+        """device id -> (password, its line): a line that stands is not hashed again."""
+
+    @property
+    def device_port(self) -> int:
+        """For devices: name and password, client id = name."""
+        return self.ports[0]
+
+    @property
+    def internal_port(self) -> int:
+        """For gateways and bridges."""
+        return self.ports[1]
+
+    def prepare(self) -> None:
+        """Writes rights and the internal users; devices of an earlier run stay."""
+        self._write(self.data_dir / "devices.acl", rights("devices"))
+        self._write(self.data_dir / "internal.acl", rights("internal"))
+        internal = {self.gateway_user: self.gateway_password, self.bridge_user: self.bridge_password}
+        lines = "".join(f"{password_line(name, password)}\n" for name, password in internal.items())
+        self._write(self.data_dir / "internal.passwords", lines)
+        if not self._devices_path.exists():
+            self._write(self._devices_path, "")
+
+    def configure(self) -> None:
+        """Fills in the shipped configuration."""
+        place = BrokerPlace(
+            folder=self.data_dir,
+            data=self.data_dir,
+            device_address="127.0.0.1",
+            device_port=self.device_port,
+            internal_address="127.0.0.1",
+            internal_port=self.internal_port,
+        )
+        self._write(self._config_path, configuration(place))
+
+    def command(self) -> list[str]:
+        """Raises ProgramMissing."""
+        # Debian keeps daemons in a folder that a plain user's PATH does not name.
+        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+        if program is None:
+            raise ProgramMissing("mosquitto", "mosquitto")
+        return [program, "-c", str(self._config_path)]
+
+    def ask(self) -> None:
+        """A CONNECT of the bridge user on the internal listener."""
+        code = connack_code(self.internal_port, PROBE_USER, self.bridge_user, self.bridge_password)
+        if code != 0:
+            raise NotYet(f"CONNACK {code}")
+
+    def set_devices(self, devices: Mapping[str, str]) -> None:
+        """Makes device id -> password the whole list of who may connect; returns when the broker knows it."""
+        self._lines = {
+            name: kept
+            if (kept := self._lines.get(name)) and kept[0] == password
+            else (password, password_line(name, password))
+            for name, password in devices.items()
+        }
+        probe_password = secrets.token_urlsafe(12)
+        lines = [line for _, line in self._lines.values()]
+        lines.append(password_line(PROBE_USER, probe_password))
+        self._write(self._devices_path, "\n".join(lines) + "\n")
+        if self._child is not None and self.running:
+            self._child.send_signal(signal.SIGHUP)
+            self._wait_until_let_in(probe_password)
+
+    def _wait_until_let_in(self, probe_password: str) -> None:
+        """The new file is in force when its probe user is welcome."""
+        deadline = time.monotonic() + RELOAD_DEADLINE_S
+        while True:
+            try:
+                code = connack_code(self.device_port, PROBE_USER, PROBE_USER, probe_password)
+            except OSError:
+                code = -1
+            if code == 0:
+                return
+            if time.monotonic() > deadline:
+                raise ServerSilent(
+                    self.name, RELOAD_DEADLINE_S, f"password file not in force: CONNACK {code}"
+                )
+            time.sleep(0.01)
+
+    def _write(self, path: Path, text: str) -> None:
+        """In one step, so that a reload never reads half a file."""
+        fresh = path.with_name(f"{path.name}.new")
+        fresh.write_text(text)
+        self.account.own(fresh, 0o600)
+        fresh.replace(path)

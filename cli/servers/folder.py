@@ -1,0 +1,74 @@
+"""The data folder of one stack: locked while in use, cleared of what a killed run left behind."""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cli.servers.errors import StackInUse, StaleFolder
+from cli.servers.process_tree import working_below
+
+LOCK_NAME = "lock"
+ORPHAN_DEADLINE_S = 30.0
+PROGRAMS = frozenset({"mosquitto", "redis-server", "postgres", "initdb", "setpriv"})
+"""Only these are ended: a person's shell may stand in the folder too."""
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Owns the folder until the end. Raises StackInUse, StaleFolder."""
+    try:
+        descriptor = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError as error:
+        raise StaleFolder(root, "belongs to another user") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StackInUse(root) from error
+    try:
+        end_orphans(root)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def end_orphans(root: Path) -> None:
+    """Kills servers that outlived the run that started them here."""
+    deadline = time.monotonic() + ORPHAN_DEADLINE_S
+    while orphans := working_below(root, PROGRAMS):
+        for pid in orphans:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise StackInUse(root)
+        time.sleep(0.01)
+
+
+def passwords(root: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """One random password per name, the same again for as long as the folder lives."""
+    path = root / "passwords.json"
+    known: dict[str, str] = {}
+    with suppress(FileNotFoundError, json.JSONDecodeError):
+        known = json.loads(path.read_text())
+    wanted = {name: known.get(name) or secrets.token_urlsafe(18) for name in names}
+    if wanted != known:
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(wanted))
+        fresh.replace(path)
+    return wanted
+
+
+def sweep(parent: Path) -> None:
+    """Removes the folders of stacks in `parent` that no live process owns."""
+    for root in parent.iterdir() if parent.exists() else ():
+        if (root / LOCK_NAME).exists():
+            with suppress(StackInUse, StaleFolder), locked(root):
+                shutil.rmtree(root, ignore_errors=True)

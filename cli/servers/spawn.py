@@ -1,0 +1,79 @@
+"""Child processes that die when we die, whatever kills us."""
+
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import IO
+
+from cli.servers.account import Account
+from cli.servers.errors import ProgramMissing
+
+Child = subprocess.Popen[bytes]
+Output = IO[bytes] | int
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    stdout: Output,
+    stderr: Output,
+    account: Account | None = None,
+    death_signal: str = "KILL",
+) -> Child:
+    """Starts a child in a session of its own (Ctrl-C reaches only us, who then stop it in order).
+
+    The kernel sends it `death_signal` when this process ends. `setpriv` asks for that after it has
+    become the other user, because changing the user forgets the request.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise ProgramMissing("setpriv", "util-linux")
+    prefix = [setpriv, "--pdeathsig", death_signal]
+    if account is not None and account.switch:
+        prefix += [f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups"]
+    return _SPAWNER.run(
+        lambda: subprocess.Popen(
+            [*prefix, "--", *command],
+            cwd=cwd,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    )
+
+
+class _Spawner:
+    """One thread that lives as long as the process: the kernel counts the death of the *thread* that forked."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Child], Future[Child]]] = queue.SimpleQueue()
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def run(self, job: Callable[[], Child]) -> Child:
+        with self._guard:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="spawner", daemon=True)
+                self._thread.start()
+        done: Future[Child] = Future()
+        self._jobs.put((job, done))
+        return done.result()
+
+    def _work(self) -> None:
+        while True:
+            job, done = self._jobs.get()
+            try:
+                done.set_result(job())
+            except BaseException as error:
+                done.set_exception(error)
+
+
+_SPAWNER = _Spawner()
