@@ -12,7 +12,10 @@ from firmware_protocol.limits import MAX_CBOR_DEPTH
 
 
 class Keys:
-    """The integer keys of one message: a name's key is its place, and places are never used again."""
+    """The integer keys of one message: a name's key is its place, and a place is never given anew.
+
+    `inner` names the fields that are such messages, or lists of them; those hold no further ones.
+    """
 
     __slots__ = ("inner", "keys", "names")
 
@@ -75,16 +78,21 @@ def read_fields(frame: bytes, keys: Keys) -> dict[str, Any]:
 
 
 def _named(fields: dict[Any, Any], keys: Keys) -> dict[str, Any]:
-    names = keys.names
-    # True and 1.0 equal 1 in Python, not on the wire.
-    named = {names[key]: value for key, value in fields.items() if key in names and type(key) is int}
+    named = _flat(fields, keys.names)
     for name, inner in keys.inner.items():
-        value = named.get(name)
+        if name not in named:
+            continue
+        value = named[name]
         if type(value) is dict:
-            named[name] = _named(value, inner)
+            named[name] = _flat(value, inner.names)
         elif type(value) is list:
-            named[name] = [_named(item, inner) if type(item) is dict else item for item in value]
+            named[name] = [_flat(item, inner.names) if type(item) is dict else item for item in value]
     return named
+
+
+def _flat(fields: dict[Any, Any], names: Mapping[int, str]) -> dict[str, Any]:
+    # True and 1.0 equal 1 in Python, not on the wire.
+    return {names[key]: value for key, value in fields.items() if type(key) is int and key in names}
 
 
 def write_fields(fields: Mapping[str, Any], keys: Keys) -> bytes:

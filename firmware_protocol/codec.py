@@ -21,17 +21,16 @@ class Encoding(StrEnum):
     CBOR = "cbor"
 
 
-_JSON_STARTS = frozenset(b"{ \t\r\n")
+_JSON_STARTS = (b"{", b" ", b"\t", b"\r", b"\n")
 _PATH = re.compile(r"(.*) - at `(.*)`", re.DOTALL)
 _BYTE = re.compile(r"(.*) \(byte (\d+)\)", re.DOTALL)
 
 
 def encoding_of(frame: bytes) -> Encoding:
     """Told by the first byte. Raises MalformedFrame when it begins neither a JSON object nor a CBOR map."""
-    first = frame[0] if frame else -1
-    if first in _JSON_STARTS:
+    if frame.startswith(_JSON_STARTS):
         return Encoding.JSON
-    if 0xA0 <= first <= 0xBF:
+    if frame and 0xA0 <= frame[0] <= 0xBF:
         return Encoding.CBOR
     raise MalformedFrame("neither a JSON object nor a CBOR map" if frame else "empty frame", "byte 0")
 
@@ -50,7 +49,7 @@ class _Codec(Generic[Message]):
         if len(frame) > MAX_FRAME_BYTES:
             raise MalformedFrame(f"longer than {MAX_FRAME_BYTES} bytes", f"byte {MAX_FRAME_BYTES}")
         try:
-            if encoding_of(frame) is Encoding.CBOR:
+            if not frame.startswith(_JSON_STARTS) and encoding_of(frame) is Encoding.CBOR:
                 return msgspec.convert(cbor.read_fields(frame, self._keys), self._kind)
             if len(frame) > MAX_JSON_BRACKETS and frame.count(b"{") + frame.count(b"[") > MAX_JSON_BRACKETS:
                 raise MalformedFrame(f"JSON: more than {MAX_JSON_BRACKETS} objects and arrays", "$")
