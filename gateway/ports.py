@@ -103,6 +103,8 @@ class HistoryRow(Struct, frozen=True, gc=False):
     spaces: int | None
     signal_dbm: int | None
     frame: bytes
+    operator_id: int = 0
+    """Whose device it was when the row was stored."""
 
 
 class QuarantinedFrame(Struct, frozen=True, gc=False):
