@@ -1,0 +1,166 @@
+"""Every mappable device by cell, in memory."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from msgspec import Struct
+
+from api.live.device_grid import DeviceGrid
+from api.live.nearest import nearest
+from api.live.traits import MapFilter, traits_of
+from firmware_protocol.messages import DeviceId
+from gateway.core.live_state import MapEntry, Presence, Reason
+from geo.box import BoundingBox, around
+from geo.cell import CellId
+from geo.point import Point
+
+MAX_DEVICES_IN_VIEW = 10_000
+"""What a browser still draws smoothly and a phone still loads (1.7 MB); wider views need counts."""
+
+MAX_DEVICES_SCANNED = 100_000
+"""Devices looked at for one view before the filter: 5 ms of the loop that everyone shares."""
+
+
+class TooManyDevices(Exception):
+    """A box holds more devices than one map can show."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} devices in the box")
+        self.limit = limit
+
+
+class Succession(Struct, frozen=True, gc=False):
+    """What maps knew of one device, and what they must know now; None where it was or is not mapped."""
+
+    before: MapEntry | None
+    after: MapEntry | None
+
+
+class Near(NamedTuple):
+    """A device and how far it is."""
+
+    entry: MapEntry
+    distance_m: float
+
+
+class Tally(NamedTuple):
+    """What the fleet is counted by."""
+
+    kind: int
+    available: bool
+    presence: Presence
+
+
+class FleetView:
+    """One value per device, found by place; single-threaded, so every reader sees one moment."""
+
+    def __init__(self) -> None:
+        self._grid = DeviceGrid()
+        self._slots: dict[DeviceId, int] = {}
+        self._by_public_id: dict[str, DeviceId] = {}
+        self._entries: list[MapEntry | None] = []
+        self._free: list[int] = []
+        self._tallies: Counter[Tally] = Counter()
+        self.changes = 0
+        """Counts everything that was applied; the cursor of a map client is made from it."""
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __iter__(self) -> Iterator[MapEntry]:
+        return (entry for entry in self._entries if entry is not None)
+
+    def apply(self, device_id: DeviceId, entry: MapEntry | None) -> Succession | None:
+        """Takes over what is now true of one device; None when nothing changed."""
+        slot = self._slots.get(device_id)
+        before = None if slot is None else self._entries[slot]
+        if before == entry:
+            return None
+        self.changes += 1
+        if entry is None:
+            self._remove(device_id)
+        else:
+            self._put(device_id, entry, slot)
+        if before is not None:
+            self._tallies[_tally(before)] -= 1
+            if (entry is None or entry.public_id != before.public_id) and (
+                self._by_public_id.get(before.public_id) == device_id
+            ):
+                del self._by_public_id[before.public_id]
+        return Succession(before, entry)
+
+    def get(self, device_id: DeviceId) -> MapEntry | None:
+        """What maps know of the device."""
+        slot = self._slots.get(device_id)
+        return None if slot is None else self._entries[slot]
+
+    def device_of(self, public_id: str) -> DeviceId | None:
+        """The device that now goes by this public id."""
+        return self._by_public_id.get(public_id)
+
+    def tallies(self) -> dict[Tally, int]:
+        """How many devices there are of each sort."""
+        return {tally: count for tally, count in self._tallies.items() if count}
+
+    def nearby(self, centre: Point, radius_m: float, wanted: MapFilter, *, limit: int) -> list[Near]:
+        """The nearest devices within the radius that the filter accepts, nearest first."""
+        rows = self._grid.rows_in(self._grid.occupied(around(centre, radius_m)))
+        slots, distances_m = nearest(rows, centre, radius_m, wanted=wanted, limit=limit)
+        entries = self._entries
+        return [
+            Near(entry, distance_m)
+            for slot, distance_m in zip(slots, distances_m, strict=True)
+            if (entry := entries[slot]) is not None
+        ]
+
+    def within(self, box: BoundingBox, wanted: MapFilter) -> list[MapEntry]:
+        """Every device in the box that the filter accepts. Raises TooManyDevices; never truncates."""
+        cells = self._bounded(self._grid.occupied(box))
+        columns = np.frombuffer(self._grid.rows_in(cells), dtype=np.int32).reshape(-1, 4)
+        hits = wanted.accepts_each(columns[:, 2])
+        lat_e7, lon_e7 = columns[:, 0], columns[:, 1]
+        hits &= (lat_e7 >= box.south_e7) & (lat_e7 <= box.north_e7)
+        east_of_west, west_of_east = lon_e7 >= box.west_e7, lon_e7 <= box.east_e7
+        crosses = box.west_e7 > box.east_e7
+        hits &= (east_of_west | west_of_east) if crosses else (east_of_west & west_of_east)
+        slots = columns[hits, 3]
+        if len(slots) > MAX_DEVICES_IN_VIEW:
+            raise TooManyDevices(MAX_DEVICES_IN_VIEW)
+        return [entry for slot in slots.tolist() if (entry := self._entries[slot]) is not None]
+
+    def _bounded(self, cells: Iterator[CellId]) -> Iterator[CellId]:
+        scanned = 0
+        for cell in cells:
+            scanned += self._grid.row_count(cell)
+            if scanned > MAX_DEVICES_SCANNED:
+                raise TooManyDevices(MAX_DEVICES_SCANNED)
+            yield cell
+
+    def _put(self, device_id: DeviceId, entry: MapEntry, slot: int | None) -> None:
+        if slot is None:
+            slot = self._free.pop() if self._free else len(self._entries)
+            self._slots[device_id] = slot
+        if slot == len(self._entries):
+            self._entries.append(entry)
+        else:
+            self._entries[slot] = entry
+        self._by_public_id[entry.public_id] = device_id
+        self._tallies[_tally(entry)] += 1
+        self._grid.put(slot, lat_e7=entry.lat_e7, lon_e7=entry.lon_e7, traits=traits_of(entry))
+
+    def _remove(self, device_id: DeviceId) -> None:
+        slot = self._slots.pop(device_id)
+        self._entries[slot] = None
+        self._free.append(slot)
+        self._grid.take_out(slot)
+
+
+def _tally(entry: MapEntry) -> Tally:
+    reasons = {reason for reason, _ in entry.reasons}
+    if Reason.LOST in reasons or Reason.NEVER_HEARD in reasons:
+        presence = Presence.LOST
+    else:
+        presence = Presence.QUIET if Reason.QUIET in reasons else Presence.ONLINE
+    return Tally(entry.kind, entry.available, presence)
