@@ -1,0 +1,152 @@
+"""Every report in PostgreSQL: one batch, one transaction, one commit."""
+
+import struct
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from gateway.ports import Appended, HistoryBatch, HistoryRow, StoreUnavailable
+from gateway.stores.history_refused import Refused, first_refused
+from gateway.stores.history_staging import AHEAD_WINDOW_MS, LATE_WINDOW_MS, STAGE_TABLE, is_late, store_staged
+from gateway.stores.history_trimming import Trimmed, trim
+from gateway.stores.packed_rows import COLUMNS, pack_rows
+from gateway.stores.postgres_link import PostgresLink
+from gateway.stores.row_extras import keep_rows_for_a_person, store_extras
+
+_COPY = f"copy report ({COLUMNS}) from stdin (format binary)".encode()
+_DAY_MS = 86_400_000
+_NOTHING = Appended(0, frozenset())
+
+MAX_RACES = 3
+"""Two owners of one lane file the same stamp in the same instant at most while the lane changes hands."""
+
+TRIM_DEADLINE_S = 120.0
+"""Dropping a day of a large fleet waits for the readers of that day."""
+
+
+class _Rows(Struct, frozen=True):
+    """A batch as the paths take it: what may be copied as it is, what must be looked at, what must be left out."""
+
+    fresh: Sequence[HistoryRow]
+    doubtful: Sequence[HistoryRow]
+    refused: Sequence[Refused] = ()
+
+
+class PostgresHistory:
+    """ports.HistoryStore on one connection of its own."""
+
+    def __init__(self, dsn: str) -> None:
+        self._link = PostgresLink(dsn, name="history", on_open=_prepare)
+        self._trim_link = PostgresLink(dsn, name="trim")
+        """No batch waits for a partition to be dropped."""
+        self._days_ready: set[int] = set()
+
+    async def append(self, batch: HistoryBatch) -> Appended:
+        """One transaction, committed on return. Raises StoreUnavailable; then nothing is known and
+        the same batch may be given again."""
+        late = [row for row in batch.rows if not -AHEAD_WINDOW_MS <= row.received_ms - row.at_ms <= LATE_WINDOW_MS]
+        rows = _Rows(batch.rows, batch.doubtful)
+        if late:
+            on_time = [row for row in batch.rows if not is_late(row)]
+            rows = _Rows(on_time, [*late, *batch.doubtful])
+        return await self._link.run(lambda connection: self._append(connection, batch, rows))
+
+    async def trim(self, now_ms: int) -> Trimmed:
+        """Makes partitions ahead and drops what is past its retention; harmless to repeat.
+        Raises StoreUnavailable."""
+        return await self._trim_link.run(lambda connection: trim(connection, now_ms), deadline_s=TRIM_DEADLINE_S)
+
+    async def close(self) -> None:
+        """Waits for an append that is under way."""
+        await self._link.close()
+        await self._trim_link.close()
+
+    async def _append(self, connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
+        await self._make_partitions(connection, rows)
+        for _ in range(MAX_RACES):
+            try:
+                return await _store(connection, batch, rows)
+            except psycopg.errors.UniqueViolation:
+                rows = _Rows((), [*rows.fresh, *rows.doubtful], rows.refused)
+            except (psycopg.DataError, psycopg.IntegrityError, struct.error):
+                return await _store_without_refused(connection, batch, rows)
+        raise StoreUnavailable("history: another gateway goes on storing the same reports")
+
+    async def _make_partitions(self, connection: AsyncConnection, rows: _Rows) -> None:
+        """Once per day of receipt: every row of that day that is not late finds its partition."""
+        days = {row.received_ms // _DAY_MS for row in (*rows.fresh[:1], *rows.fresh[-1:], *rows.doubtful)}
+        for day in days - self._days_ready:
+            first = day - LATE_WINDOW_MS // _DAY_MS - 1
+            last = day + AHEAD_WINDOW_MS // _DAY_MS + 1
+            await connection.execute("select latchkey_make_partitions(%s, %s)", (_date(first), _date(last)))
+            self._days_ready.add(day)
+
+
+async def _prepare(connection: AsyncConnection) -> None:
+    await connection.execute(STAGE_TABLE)
+
+
+async def _store(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
+    fresh = pack_rows(rows.fresh) if rows.fresh else b""
+    extras = batch.quarantined or batch.sightings or batch.last_reports
+    if fresh and not (extras or rows.doubtful or rows.refused):
+        # A statement of its own is a transaction of its own: no BEGIN, no COMMIT to wait for.
+        await _copy(connection, fresh)
+        return _NOTHING
+    try:
+        async with connection.pipeline():
+            await connection.execute("begin")
+            await store_extras(connection, batch)
+        if fresh:
+            await _copy(connection, fresh)
+        appended = await _store_doubtful(connection, rows)
+        await connection.execute("commit")
+    except psycopg.Error:
+        if not connection.closed:
+            await connection.rollback()
+        raise
+    return appended
+
+
+async def _store_doubtful(connection: AsyncConnection, rows: _Rows) -> Appended:
+    """The rest of the transaction: staged rows, and a place in quarantine for those that cannot be stored."""
+    for_a_person = [(refused.row, "refused_by_store", refused.why) for refused in rows.refused]
+    appended = _NOTHING
+    if rows.doubtful:
+        judged = await store_staged(connection, rows.doubtful)
+        for_a_person += [(row, "stamp_reused", "another frame has this stamp") for row in judged.reused]
+        stamps = frozenset((row.device_no, row.boot, row.seq) for row in judged.reused)
+        appended = Appended(judged.doubled, stamps)
+    if for_a_person:
+        await keep_rows_for_a_person(connection, for_a_person)
+    return appended
+
+
+async def _store_without_refused(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
+    """Finds the rows that PostgreSQL refuses one by one and stores all others.
+
+    Raises the error itself when it is not about a row.
+    """
+    left = [*rows.fresh, *rows.doubtful]
+    refused = list(rows.refused)
+    while True:
+        try:
+            return await _store(connection, batch, _Rows((), left, refused))
+        except (psycopg.DataError, psycopg.IntegrityError, struct.error):
+            found = await first_refused(connection, left)
+            if found is None:
+                raise
+            left = [row for row in left if row is not found.row]
+            refused.append(found)
+
+
+async def _copy(connection: AsyncConnection, packed: bytes) -> None:
+    async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        await copy.write(packed)
+
+
+def _date(day: int) -> date:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date()

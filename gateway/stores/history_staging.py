@@ -1,0 +1,91 @@
+"""The slow path of history: rows that may be stored already, compared with what is."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from gateway.ports import HistoryRow
+from gateway.stores.packed_rows import COLUMNS, pack_rows
+from gateway.stores.statements import statement
+
+Stamp = tuple[int, int, int]
+"""(device_no, boot, seq)"""
+
+LATE_WINDOW_MS = 7 * 86_400_000
+"""Compression starts a day after: an older row is filed where nothing is ever compressed or dropped."""
+
+AHEAD_WINDOW_MS = 9 * 86_400_000
+"""The row time is at most 8 days after the boot; the day more is for clocks of gateways that disagree."""
+
+REACH_MS = 8 * 86_400_000
+"""How far from a row's time its stamp is looked for: the row time of a basic device may be the time of receipt, so
+a frame that is delivered again days later is filed under another one."""
+
+STAGE_TABLE = statement("stage_table")
+_INSERT = statement("stage_insert")
+_COPY = f"copy latchkey_staging ({COLUMNS}) from stdin (format binary)".encode()
+
+
+class Judged(Struct, frozen=True):
+    """What became of staged rows."""
+
+    doubled: int
+    reused: Sequence[HistoryRow]
+    """Rows whose stamp stands for another frame."""
+
+
+def is_late(row: HistoryRow) -> bool:
+    """Whether the row belongs into `history_late`: its time is too far from its receipt for the partitions."""
+    return not -AHEAD_WINDOW_MS <= row.received_ms - row.at_ms <= LATE_WINDOW_MS
+
+
+async def store_staged(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> Judged:
+    """Inside the caller's transaction: files the rows whose stamp is not stored, first of each stamp wins."""
+    firsts: dict[Stamp, HistoryRow] = {}
+    for row in rows:
+        firsts.setdefault((row.device_no, row.boot, row.seq), row)
+    async with connection.cursor(binary=True) as cursor:
+        async with cursor.copy(_COPY) as copy:
+            await copy.write(pack_rows(firsts.values()))
+        await cursor.execute(_INSERT, _bounds(rows))
+        stored = {(device_no, boot, seq): frame for device_no, boot, seq, frame in await cursor.fetchall()}
+    return judge(rows, firsts, stored)
+
+
+def judge(
+    rows: Sequence[HistoryRow], firsts: Mapping[Stamp, HistoryRow], stored: Mapping[Stamp, bytes | None]
+) -> Judged:
+    """Which rows were doubled and which reuse a stamp.
+
+    `stored` has the stamps that stood before, with their frame where it is not the one of the first row.
+    """
+    doubled = 0
+    reused: list[HistoryRow] = []
+    for row in rows:
+        stamp = (row.device_no, row.boot, row.seq)
+        first = firsts[stamp]
+        if row is first and stamp not in stored:
+            continue
+        truth = stored.get(stamp)
+        if row.frame == (first.frame if truth is None else truth):
+            doubled += 1
+        else:
+            reused.append(row)
+    return Judged(doubled, reused)
+
+
+def _bounds(rows: Sequence[HistoryRow]) -> dict[str, object]:
+    reach = timedelta(milliseconds=REACH_MS)
+    return {
+        "from_at": _datetime(min(row.at_ms for row in rows)) - reach,
+        "to_at": _datetime(max(row.at_ms for row in rows)) + reach,
+        "reach_s": REACH_MS / 1000,
+        "late_s": LATE_WINDOW_MS / 1000,
+        "ahead_s": AHEAD_WINDOW_MS / 1000,
+    }
+
+
+def _datetime(at_ms: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)

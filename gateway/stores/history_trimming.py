@@ -1,0 +1,81 @@
+"""What keeps history bounded where no policy of the database does it: partitions ahead, old rows dropped."""
+
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from gateway.stores.history_staging import AHEAD_WINDOW_MS, LATE_WINDOW_MS
+
+RAW_RETENTION_DAYS = 90
+QUARANTINE_RETENTION_DAYS = 30
+"""Long enough for a person's holiday."""
+
+MAX_QUARANTINE_ROWS = 100_000
+"""At the frame limit 1.6 GB; the oldest go first."""
+
+BOOT_RETENTION_DAYS = 100
+"""Beyond the 90 days of raw history and the ring of a device that was away: its newest boot is kept for ever."""
+
+_DELETE_OLD_QUARANTINE = """
+    delete from quarantine where received_at < %(before)s
+       or quarantine_no <= (select quarantine_no from quarantine order by quarantine_no desc offset %(rows)s limit 1)
+"""
+_DELETE_OLD_BOOTS = """
+    delete from device_boot using device
+    where device.device_no = device_boot.device_no and device_boot.given_at < %(before)s
+      and device_boot.boot < device.boot
+"""
+
+
+# Where a unit was seen last is never forgotten.
+_DELETE_OLD_SIGHTINGS = """
+    delete from unit_sighting old where old.at < %(before)s and exists (
+        select from unit_sighting newer where newer.unit_id = old.unit_id and newer.sighting_no > old.sighting_no)
+"""
+
+
+class Trimmed(Struct, frozen=True):
+    """What a trim made and dropped."""
+
+    partitions_made: int
+    partitions_dropped: int
+    late_rows: int
+    quarantined: int
+    sightings: int
+    boots: int
+
+
+async def trim(connection: AsyncConnection, now_ms: int) -> Trimmed:
+    """Each step is its own transaction: none waits for another's locks."""
+    now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)
+    raw_before = now - timedelta(days=RAW_RETENTION_DAYS)
+    first = (now - timedelta(milliseconds=LATE_WINDOW_MS) - timedelta(days=1)).date()
+    last = (now + timedelta(milliseconds=AHEAD_WINDOW_MS) + timedelta(days=2)).date()
+    # Larger work than a batch: the statement timeout of batches is not for it.
+    await connection.execute("set statement_timeout = '100s'")
+    try:
+        made = await _number(connection, "select latchkey_make_partitions(%(first)s, %(last)s)", first=first, last=last)
+        dropped = await _number(connection, "select latchkey_drop_old_reports(%(before)s)", before=raw_before)
+        late = await _deleted(connection, "delete from history_late where received_at < %(before)s", before=raw_before)
+        quarantined = await _deleted(
+            connection,
+            _DELETE_OLD_QUARANTINE,
+            before=now - timedelta(days=QUARANTINE_RETENTION_DAYS),
+            rows=MAX_QUARANTINE_ROWS,
+        )
+        sightings = await _deleted(connection, _DELETE_OLD_SIGHTINGS, before=raw_before)
+        boots = await _deleted(connection, _DELETE_OLD_BOOTS, before=now - timedelta(days=BOOT_RETENTION_DAYS))
+    finally:
+        if not connection.closed:
+            await connection.execute("reset statement_timeout")
+    return Trimmed(made, dropped, late, quarantined, sightings, boots)
+
+
+async def _number(connection: AsyncConnection, sql: str, **arguments: object) -> int:
+    row = await (await connection.execute(sql.encode(), arguments)).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def _deleted(connection: AsyncConnection, sql: str, **arguments: object) -> int:
+    return (await connection.execute(sql.encode(), arguments)).rowcount

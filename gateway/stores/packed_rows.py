@@ -1,0 +1,96 @@
+"""History rows as the bytes of a binary COPY."""
+
+import struct
+from collections.abc import Iterable
+
+from gateway.ports import HistoryRow
+
+COLUMNS = (
+    "device_no, operator_id, boot, seq, at, received_at, clock_suspect, kept, lat_e7, lon_e7, accuracy_m, "
+    "battery_pct, bolt, moving, units, spaces, signal_dbm, frame"
+)
+_COLUMN_COUNT = 18
+
+HEADER = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
+TRAILER = struct.pack("!h", -1)
+
+PG_EPOCH_MS = 946_684_800_000
+"""2000-01-01T00:00:00Z in Unix milliseconds: where PostgreSQL counts its microseconds from."""
+
+# Every value is preceded by its length in bytes; -1 stands for NULL.
+_COUNT = f"!h{'ii' * 2}{'iq' * 4}{'i?' * 2}"
+_FULL = struct.Struct(f"{_COUNT}{'ii' * 2}if{'ih' * 2}i?{'ih' * 3}i")
+_ALWAYS = struct.Struct(_COUNT)
+_FIX = struct.Struct("!iiiiif")
+_NO_FIX = struct.pack("!iii", -1, -1, -1)
+_LENGTH = struct.Struct("!i")
+
+
+class _Packed(dict[int | bool | None, bytes]):
+    """Small values with their length, packed once each."""
+
+    def __init__(self, layout: str) -> None:
+        super().__init__({None: struct.pack("!i", -1)})
+        self._layout = struct.Struct(layout)
+
+    def __missing__(self, value: int | bool | None) -> bytes:
+        packed = self._layout.pack(self._layout.size - 4, value)
+        if len(self) < 1024:
+            self[value] = packed
+        return packed
+
+
+_SHORT = _Packed("!ih")
+_FLAG = _Packed("!i?")
+
+
+def pack_rows(rows: Iterable[HistoryRow]) -> bytes:
+    """The whole COPY stream. Raises struct.error for a value that its column cannot hold."""
+    pieces = [HEADER]
+    add = pieces.append
+    full = _FULL.pack
+    for row in rows:
+        lat, accuracy, frame = row.lat_e7, row.accuracy_m, row.frame
+        battery, bolt, moving = row.battery_pct, row.bolt, row.moving
+        units, spaces, signal = row.units, row.spaces, row.signal_dbm
+        # fmt: off
+        if (lat is None or accuracy is None or battery is None or bolt is None or moving is None
+                or units is None or spaces is None or signal is None):
+            add(_pack_with_nulls(row))
+        else:
+            add(full(18, 4, row.device_no, 4, row.operator_id, 8, row.boot, 8, row.seq,
+                     8, (row.at_ms - PG_EPOCH_MS) * 1000, 8, (row.received_ms - PG_EPOCH_MS) * 1000,
+                     1, row.clock_suspect, 1, row.kept, 4, lat, 4, row.lon_e7, 4, accuracy,
+                     2, battery, 2, bolt, 1, moving, 2, units, 2, spaces, 2, signal, len(frame)))
+        # fmt: on
+        add(frame)
+    add(TRAILER)
+    return b"".join(pieces)
+
+
+def _pack_with_nulls(row: HistoryRow) -> bytes:
+    # fmt: off
+    return b"".join((
+        _ALWAYS.pack(_COLUMN_COUNT, 4, row.device_no, 4, row.operator_id, 8, row.boot, 8, row.seq,
+                     8, (row.at_ms - PG_EPOCH_MS) * 1000, 8, (row.received_ms - PG_EPOCH_MS) * 1000,
+                     1, row.clock_suspect, 1, row.kept),
+        _pack_fix(row), _SHORT[row.battery_pct], _SHORT[row.bolt], _FLAG[row.moving],
+        _SHORT[row.units], _SHORT[row.spaces], _SHORT[row.signal_dbm], _LENGTH.pack(len(row.frame)),
+    ))
+    # fmt: on
+
+
+def _pack_fix(row: HistoryRow) -> bytes:
+    if row.lat_e7 is None and row.lon_e7 is None and row.accuracy_m is None:
+        return _NO_FIX
+    if row.lat_e7 is None or row.lon_e7 is None or row.accuracy_m is None:
+        return b"".join((_int4(row.lat_e7), _int4(row.lon_e7), _real(row.accuracy_m)))
+    return _FIX.pack(4, row.lat_e7, 4, row.lon_e7, 4, row.accuracy_m)
+
+
+def _int4(value: int | None) -> bytes:
+    return struct.pack("!i", -1) if value is None else struct.pack("!ii", 4, value)
+
+
+def _real(value: float | None) -> bytes:
+    return struct.pack("!i", -1) if value is None else struct.pack("!if", 4, value)

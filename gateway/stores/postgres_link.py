@@ -1,0 +1,143 @@
+"""One connection to PostgreSQL that opens itself again, keeps deadlines and never cancels a commit."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+
+from gateway.ports import StoreUnavailable
+
+Answer = TypeVar("Answer")
+
+DEADLINE_S = 10.0
+"""Longer than any batch takes on a slow disk, shorter than the keep-alive of the links that wait for it."""
+
+STATEMENT_TIMEOUT_S = 8.0
+"""Below the deadline, so that a server that is only slow says so itself."""
+
+CONNECT_TIMEOUT_S = 4
+MAX_PAUSE_S = 1.0
+"""Between attempts to connect: the first commit follows within 5 s once the server accepts again."""
+
+_OPTIONS = (
+    f"-c statement_timeout={STATEMENT_TIMEOUT_S:.0f}s -c lock_timeout=5s "
+    "-c idle_in_transaction_session_timeout=30s -c timezone=UTC -c synchronous_commit=on "
+    # Bounds on the row time are arguments: only a plan made for them leaves the other partitions alone.
+    "-c plan_cache_mode=force_custom_plan"
+)
+
+
+def connection_settings(dsn: str, name: str) -> dict[str, str | int]:
+    """What every connection to PostgreSQL is opened with: a half-open link ends within the deadline."""
+    asked = conninfo_to_dict(dsn)
+    return {
+        **{key: value for key, value in asked.items() if value is not None},
+        "application_name": f"latchkey-{name}",
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 5,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "options": f"{asked.get('options') or ''} {_OPTIONS}".strip(),
+    }
+
+
+class PostgresLink:
+    """One connection, one piece of work at a time.
+
+    Work that is given up on (deadline, cancelled caller) leaves its connection cut, not cancelled: a commit that
+    was on its way may or may not have happened, and the next work starts on a new connection.
+    """
+
+    def __init__(self, dsn: str, *, name: str, on_open: Callable[[AsyncConnection], Awaitable[None]] | None = None):
+        self._dsn = dsn
+        self._name = name
+        self._on_open = on_open
+        self._turn = asyncio.Lock()
+        self._connection: AsyncConnection | None = None
+        self._pause_s = 0.0
+
+    async def run(
+        self, work: Callable[[AsyncConnection], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
+    ) -> Answer:
+        """The answer of `work`, run on an autocommit connection of its own turn.
+
+        Raises StoreUnavailable for whatever leaves the outcome unknown; errors that PostgreSQL raises about the
+        content (DataError, IntegrityError) come through as they are.
+        """
+        async with self._turn:
+            running = asyncio.ensure_future(self._run(work))
+            try:
+                done, _ = await asyncio.wait((running,), timeout=deadline_s)
+            except asyncio.CancelledError:
+                await self._abandon(running)
+                raise
+            if not done:
+                await self._abandon(running)
+                raise StoreUnavailable(f"{self._name}: no answer from PostgreSQL within {deadline_s:g} s")
+            return running.result()
+
+    async def close(self) -> None:
+        """Closes the connection; the next work would open it again."""
+        async with self._turn:
+            await self._discard()
+
+    async def _run(self, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+        try:
+            return await work(await self._open())
+        except (psycopg.DataError, psycopg.IntegrityError):
+            raise
+        except (psycopg.Error, OSError) as error:
+            await self._discard()
+            raise StoreUnavailable(f"{self._name}: {type(error).__name__}: {error}") from error
+        except BaseException:
+            await self._discard()
+            raise
+
+    async def _open(self) -> AsyncConnection:
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        await asyncio.sleep(self._pause_s)
+        try:
+            # The keyword arguments are those of libpq.
+            connection = await AsyncConnection.connect(
+                autocommit=True, **connection_settings(self._dsn, self._name)  # type: ignore[arg-type]  # libpq's own
+            )
+        except psycopg.Error:
+            self._pause_s = min(MAX_PAUSE_S, self._pause_s * 2 or 0.05)
+            raise
+        self._pause_s = 0.0
+        self._connection = connection
+        if self._on_open is not None:
+            await self._on_open(connection)
+        return connection
+
+    async def _discard(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _abandon(self, running: "asyncio.Future[Answer]") -> None:
+        """Cuts the socket under the work: cancelling it would send the server a cancel request and wait for it."""
+        if self._connection is not None and not self._connection.closed:
+            cut(self._connection)
+        else:
+            running.cancel()
+        await asyncio.wait((running,))
+        if not running.cancelled():
+            running.exception()
+        await self._discard()
+
+
+def cut(connection: AsyncConnection) -> None:
+    """Ends the connection's stream at once; whoever waits on it sees it closed."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as handle:
+        try:
+            handle.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
