@@ -37,6 +37,11 @@ class PrivateBroker(PrivateServer):
         """device id -> (password, its line): a line that stands is not hashed again."""
 
     @property
+    def devices_path(self) -> Path:
+        """The password file of the devices."""
+        return self._devices_path
+
+    @property
     def device_port(self) -> int:
         """For devices: name and password, client id = name."""
         return self.ports[0]

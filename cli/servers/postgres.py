@@ -56,6 +56,14 @@ class PrivatePostgres(PrivateServer):
             )
         return self.dsn(name)
 
+    def ensure_database(self, name: str) -> str:
+        """The dsn of the database of that name, made when it is not there yet."""
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+            if found is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self.dsn(name)
+
     def drop_database(self, dsn: str) -> None:
         """Removes a database and ends whoever is still connected to it."""
         with psycopg.connect(self.dsn(), autocommit=True) as connection:

@@ -1,0 +1,5 @@
+"""`python -m cli VERB`."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,58 @@
+"""The command line: finds the verb, loads only what it needs, says in one line what went wrong."""
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import typer
+
+from cli.servers.errors import StackError
+
+VERBS = ("up", "gateway", "api", "migrate", "device", "doctor", "check", "test")
+"""Each is `cli/VERB.py` with a function `register(app)`; the order is that of the help."""
+
+HELP = """The open device gateway for shared hardware: bikes and scooters, power-bank cabinets, lockers.
+
+Start here:
+
+  ./latchkey demo                     a simulated fleet on a live map, private servers, nothing installed for good
+
+  ./latchkey demo --devices 5000 --for 60
+
+  ./latchkey doctor                   what is missing on this machine, and the command that mends it
+
+With servers of your own (settings are LATCHKEY_* variables):
+
+  ./latchkey migrate && ./latchkey gateway & ./latchkey api
+"""
+
+
+def application(verbs: tuple[str, ...]) -> typer.Typer:
+    """The command line with these verbs."""
+    app = typer.Typer(
+        help=HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+    @app.callback()
+    def latchkey() -> None:
+        """Keeps VERB a word of its own when only one verb is loaded."""
+
+    for verb in verbs:
+        import_module(f"cli.{verb}").register(app)
+    return app
+
+
+def main() -> NoReturn:
+    """Runs the verb in sys.argv and exits with its code."""
+    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    verbs = (asked,) if asked in VERBS else VERBS
+    try:
+        application(verbs)(prog_name="./latchkey")
+    except StackError as error:
+        print(f"latchkey: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)
