@@ -1,0 +1,161 @@
+"""The live states of our shards: cached, changed by compare-and-set, rebuilt when Redis lost them."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Protocol
+
+from firmware_protocol.messages import DeviceId
+from gateway.core.advance import Advanced
+from gateway.core.live_state import LiveState
+from gateway.counters import IngestCounters
+from gateway.ingest.state_cache import CachedState, StateCache
+from gateway.ports import FeedEpochLost, LiveStates, ShardSteps, Step
+
+MAX_ROUNDS = 4
+"""The first try, and three with states that were read again."""
+
+Rebuild = Callable[[int], Awaitable[str]]
+"""Makes a lost shard whole and returns its new epoch."""
+
+
+class LaneTrouble(Exception):
+    """The live states of these shards keep changing under us, or keep being lost: somebody else writes them.
+    The batch must not be acknowledged; what was cached of the shards is dropped already."""
+
+    def __init__(self, shards: frozenset[int]) -> None:
+        super().__init__(
+            "live states keep changing in shards " + ", ".join(f"{s:02x}" for s in sorted(shards))
+        )
+        self.shards = shards
+
+
+class Held(Protocol):
+    """One device whose state is about to change."""
+
+    @property
+    def shard(self) -> int: ...
+
+    @property
+    def cached(self) -> CachedState: ...
+
+    def propose(self, state: LiveState | None) -> Advanced | None:
+        """What to make of this state; None to leave it. Asked again when the state turns out to be another."""
+
+
+class Beliefs:
+    """All flows of a process that change live states share one of these."""
+
+    def __init__(
+        self,
+        live_states: LiveStates,
+        rebuild: Rebuild,
+        counters: IngestCounters,
+        cache: StateCache | None = None,
+    ) -> None:
+        self.cache = StateCache() if cache is None else cache
+        self._live_states = live_states
+        self._rebuild = rebuild
+        self._counters = counters
+        self._epochs: dict[int, str] = {}
+
+    async def look_up(self, wanted: Mapping[DeviceId, tuple[int, int]]) -> dict[DeviceId, CachedState]:
+        """States of devices given as (shard, device_no), read where they are not cached.
+        Raises StoreUnavailable."""
+        found: dict[DeviceId, CachedState] = {}
+        missing: dict[int, list[DeviceId]] = {}
+        for device_id, (shard, _) in wanted.items():
+            cached = self.cache.get(shard, device_id)
+            if cached is None:
+                missing.setdefault(shard, []).append(device_id)
+            else:
+                found[device_id] = cached
+        if missing:
+            loaded = await self._live_states.load(missing)
+            for shard, device_ids in missing.items():
+                for device_id in device_ids:
+                    cached = CachedState(wanted[device_id][1], loaded.get(device_id))
+                    self.cache.put(shard, device_id, cached)
+                    found[device_id] = cached
+        return found
+
+    async def advance(self, held: Mapping[DeviceId, Held]) -> int:
+        """Writes what the held devices propose, all in one round trip when nobody interferes; returns how
+        many changes maps were told of. Raises LaneTrouble, StoreUnavailable."""
+        announced = 0
+        remaining = held
+        for _ in range(MAX_ROUNDS):
+            steps = _steps(remaining)
+            if not steps:
+                return announced
+            try:
+                mismatched = await self._write(steps)
+            except FeedEpochLost as lost:
+                self.drop(lost.shard)
+                # Whatever the script did for the other shards is read back, not guessed.
+                mismatched = frozenset(step.device_id for _, step in steps)
+            for _, step in steps:
+                if step.device_id not in mismatched:
+                    remaining[step.device_id].cached.state = step.after
+                    announced += step.announce
+            if not mismatched:
+                return announced
+            remaining = {device_id: remaining[device_id] for device_id in mismatched}
+            await self._read_again(remaining)
+        raise self._trouble(remaining)
+
+    async def epoch(self, shard: int) -> str:
+        """The shard's feed epoch; a shard without one is rebuilt first. Raises StoreUnavailable."""
+        known = self._epochs.get(shard)
+        if known is None:
+            known = await self._live_states.epoch(shard)
+            if known is None:
+                self.cache.drop(shard)
+                known = await self._rebuild(shard)
+            self._epochs[shard] = known
+        return known
+
+    def drop(self, shard: int) -> None:
+        """Forgets everything about the shard: it is another's now, or its store was lost."""
+        self.cache.drop(shard)
+        self._epochs.pop(shard, None)
+
+    async def _write(self, steps: list[tuple[int, Step]]) -> frozenset[DeviceId]:
+        by_shard: dict[int, list[Step]] = {}
+        for shard, step in steps:
+            by_shard.setdefault(shard, []).append(step)
+        batch = [ShardSteps(shard, await self.epoch(shard), part) for shard, part in by_shard.items()]
+        return await self._live_states.advance(batch)
+
+    async def _read_again(self, remaining: Mapping[DeviceId, Held]) -> None:
+        self._counters.states_mismatched(len(remaining))
+        by_shard: dict[int, list[DeviceId]] = {}
+        for device_id, one in remaining.items():
+            by_shard.setdefault(one.shard, []).append(device_id)
+        for shard in by_shard:
+            # Before reading: a lost shard has to be rebuilt, or it would read as never heard of.
+            await self.epoch(shard)
+        loaded = await self._live_states.load(by_shard)
+        for device_id, one in remaining.items():
+            one.cached.learn(loaded.get(device_id))
+            self.cache.put(one.shard, device_id, one.cached)
+
+    def _trouble(self, remaining: Mapping[DeviceId, Held]) -> LaneTrouble:
+        shards = frozenset(one.shard for one in remaining.values())
+        for shard in shards:
+            self.drop(shard)
+        return LaneTrouble(shards)
+
+
+def _steps(held: Mapping[DeviceId, Held]) -> list[tuple[int, Step]]:
+    steps: list[tuple[int, Step]] = []
+    for device_id, one in held.items():
+        state = one.cached.state
+        advanced = one.propose(state)
+        if advanced is not None:
+            revision = 0 if state is None else state.revision
+            steps.append((one.shard, Step(device_id, revision, advanced.after, advanced.announce)))
+    return steps
+
+
+def unsaved(cached: Iterable[CachedState]) -> Iterable[CachedState]:
+    """Those whose newest state `last_report` does not hold yet."""
+    return (one for one in cached if one.state is not None and one.state.revision != one.saved_revision)

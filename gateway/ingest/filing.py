@@ -1,0 +1,184 @@
+"""The rows a batch of admitted reports becomes, and what each report will be applied as."""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from firmware_protocol.messages import DeviceId, Report
+from gateway.core.advance import Advanced, Late, Repeated, apply_report
+from gateway.core.device import DeviceModel, DeviceRecord, Kind
+from gateway.core.live_state import LiveState
+from gateway.core.report_time import row_time
+from gateway.core.slots import NO_SLOTS, count_slots
+from gateway.core.stamped import StampedReport
+from gateway.ingest.admission import Admitted
+from gateway.ingest.state_cache import CachedState
+from gateway.ports import HistoryRow, LastReport, UnitSighting
+
+SAVE_EVERY_MS = 60_000
+"""How old `last_report` may be: what a rebuild reads from history per device stays within a minute or so."""
+
+
+class DeviceReports(Struct):
+    """All reports of one device in a batch, in the order received."""
+
+    shard: int
+    device: DeviceRecord
+    model: DeviceModel
+    cached: CachedState
+    newest: tuple[int, int]
+    """The highest stamp known while filing: a report above it cannot be in history yet."""
+    stamped: list[StampedReport] = []
+    units: dict[int, str] | None = None
+    """What the newest report with slots shows in them."""
+    saved: LiveState | None = None
+    """Goes into `last_report` with this batch."""
+    repeated: int = 0
+    late: int = 0
+    advanced: int = 0
+
+    def propose(self, state: LiveState | None) -> Advanced | None:
+        """All reports applied to this state, as one step."""
+        first = state
+        advanced = repeated = late = 0
+        for stamped in self.stamped:
+            match apply_report(state, self.device, self.model, stamped):
+                case Advanced(after=after):
+                    state = after
+                    advanced += 1
+                case Repeated():
+                    repeated += 1
+                case Late():
+                    late += 1
+        if not self.advanced + self.repeated + self.late:
+            # Only the first look tells: after a mismatch the reports may find themselves applied already.
+            self.advanced, self.repeated, self.late = advanced, repeated, late
+        if state is None or not advanced:
+            return None
+        shown = None if first is None else first.entry
+        return Advanced(first, state, state.entry is not shown)
+
+
+class Filing(Struct):
+    """A batch, ready for one transaction of history."""
+
+    rows: list[HistoryRow] = []
+    doubtful: list[HistoryRow] = []
+    sightings: list[UnitSighting] = []
+    last_reports: list[LastReport] = []
+    by_device: dict[DeviceId, DeviceReports] = {}
+
+
+def file_reports(
+    admitted: Iterable[Admitted], cached: Mapping[DeviceId, CachedState], *, all_doubtful: bool
+) -> Filing:
+    """Stamps and dates every report. A row goes by COPY when its stamp is above everything known and nothing
+    says it came before: a broker's redelivery, or `all_doubtful` when the batch was tried already."""
+    filing = Filing()
+    by_device = filing.by_device
+    for one in admitted:
+        arrived, device, report = one.arrived, one.device, one.report
+        reports = by_device.get(device.device_id)
+        if reports is None:
+            reports = _begin(one, cached[device.device_id], filing)
+            by_device[device.device_id] = reports
+        stamped = _stamp(one, reports)
+        row = _row(stamped, device, one.model.kind)
+        stamp = (stamped.boot, stamped.seq)
+        if stamp > reports.newest:
+            (filing.doubtful if all_doubtful or arrived.redelivered else filing.rows).append(row)
+            reports.newest = stamp
+            if report.slots:
+                _sight_units(stamped, reports, filing)
+        else:
+            filing.doubtful.append(row)
+        reports.stamped.append(stamped)
+    return filing
+
+
+def _begin(one: Admitted, cached: CachedState, filing: Filing) -> DeviceReports:
+    received_ms = one.arrived.received_ms
+    reports = DeviceReports(one.arrived.lane, one.device, one.model, cached, cached.newest_known())
+    if not cached.saved_at_ms:
+        # Spread over the period, so that a fleet that came at once is not saved at once.
+        cached.saved_at_ms = received_ms - cached.device_no * 7_919 % SAVE_EVERY_MS
+    state = cached.state
+    if (
+        state is not None
+        and received_ms - cached.saved_at_ms >= SAVE_EVERY_MS
+        and state.revision != cached.saved_revision
+    ):
+        reports.saved = state
+        filing.last_reports.append(LastReport(cached.device_no, state))
+    return reports
+
+
+def _stamp(one: Admitted, reports: DeviceReports) -> StampedReport:
+    report, received_ms = one.report, one.arrived.received_ms
+    time = row_time(report, received_ms)
+    counts = count_slots(one.model, report.slots) if report.slots else NO_SLOTS
+    seq = report.seq if report.seq is not None else _seq_on_arrival(reports, received_ms)
+    return StampedReport(
+        report,
+        report.boot,
+        seq,
+        time.at_ms,
+        time.clock_suspect,
+        received_ms,
+        counts.units,
+        counts.spaces,
+        one.arrived.frame,
+    )
+
+
+def _seq_on_arrival(reports: DeviceReports, received_ms: int) -> int:
+    """Rising per device; the same again when the same batch is tried again before its states were written."""
+    if reports.stamped:
+        last = reports.stamped[-1].seq
+    else:
+        state = reports.cached.state
+        last = state.seq if state is not None and state.boot == 0 else 0
+    return max(last + 1, received_ms * 1000)
+
+
+def _row(stamped: StampedReport, device: DeviceRecord, kind: Kind) -> HistoryRow:
+    report = stamped.report
+    fix, lock = report.fix, report.lock
+    has_slots = kind is not Kind.BIKE
+    return HistoryRow(
+        device_no=device.device_no,
+        operator_id=device.operator_id,
+        boot=stamped.boot,
+        seq=stamped.seq,
+        at_ms=stamped.at_ms,
+        received_ms=stamped.received_ms,
+        clock_suspect=stamped.clock_suspect,
+        kept=report.keep,
+        lat_e7=None if fix is None else fix.lat_e7,
+        lon_e7=None if fix is None else fix.lon_e7,
+        accuracy_m=None if fix is None else fix.accuracy_m,
+        battery_pct=report.battery_pct,
+        bolt=None if lock is None else lock.bolt,
+        moving=report.moving,
+        units=stamped.units if has_slots else None,
+        spaces=stamped.spaces if has_slots else None,
+        signal_dbm=report.signal_dbm,
+        frame=stamped.frame,
+    )
+
+
+def _sight_units(stamped: StampedReport, reports: DeviceReports, filing: Filing) -> None:
+    """Only what differs from the last look: a unit that stays where it was is not news."""
+    before = reports.cached.units if reports.units is None else reports.units
+    now = _units_in(stamped.report)
+    reports.units = now
+    if now == before:
+        return
+    device_no = reports.device.device_no
+    for slot, unit_id in now.items():
+        if before.get(slot) != unit_id:
+            filing.sightings.append(UnitSighting(unit_id, device_no, slot, stamped.at_ms))
+
+
+def _units_in(report: Report) -> dict[int, str]:
+    return {slot.number: slot.unit_id for slot in report.slots if slot.unit_id is not None}

@@ -1,0 +1,26 @@
+"""What is saved at the end, so that a rebuild need not read far back."""
+
+from collections.abc import Iterable
+from itertools import islice
+
+from gateway.ingest.beliefs import Beliefs, unsaved
+from gateway.ports import HistoryBatch, HistoryStore, LastReport
+
+MAX_SAVED = 2_000
+"""Rows per transaction: a drain can stop between any two."""
+
+
+async def save_states(shards: Iterable[int], beliefs: Beliefs, history: HistoryStore) -> int:
+    """Writes `last_report` of every cached device that changed since; returns how many.
+    Raises StoreUnavailable: nothing is lost then, a rebuild only reads more history."""
+    saved = 0
+    for shard in shards:
+        waiting = unsaved(beliefs.cache.of_shard(shard))
+        while some := list(islice(waiting, MAX_SAVED)):
+            states = [(one, one.state) for one in some if one.state is not None]
+            last_reports = [LastReport(one.device_no, state) for one, state in states]
+            await history.append(HistoryBatch(rows=(), doubtful=(), last_reports=last_reports))
+            for one, state in states:
+                one.saved_revision = state.revision
+            saved += len(some)
+    return saved

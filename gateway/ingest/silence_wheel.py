@@ -1,0 +1,63 @@
+"""Whom to look at when, so that silence is noticed without looking at everybody: pure."""
+
+from collections.abc import Iterator
+
+from firmware_protocol.messages import DeviceId
+
+TICK_MS = 1_000
+"""Presence thresholds are minutes; a second late is on time."""
+
+Watched = tuple[int, DeviceId]
+"""(shard, device)"""
+
+
+class SilenceWheel:
+    """Each watched device stands in exactly one tick. Being heard does not move it: whoever finds it too early
+    puts it back with a later time, so a report costs one look into a set."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._ticks: dict[int, list[Watched]] = {}
+        self._watched: dict[int, set[DeviceId]] = {}
+        self._next_tick = now_ms // TICK_MS
+
+    def __len__(self) -> int:
+        return sum(len(devices) for devices in self._watched.values())
+
+    def is_watched(self, shard: int, device_id: DeviceId) -> bool:
+        devices = self._watched.get(shard)
+        return devices is not None and device_id in devices
+
+    def watch(self, shard: int, device_id: DeviceId, due_ms: int) -> None:
+        """Looks at the device once `due_ms` (Unix ms) has passed; a device already watched stays where it is."""
+        devices = self._watched.setdefault(shard, set())
+        if device_id not in devices:
+            devices.add(device_id)
+            # One tick later than the time itself, so that it has passed for certain.
+            tick = max(due_ms // TICK_MS + 1, self._next_tick)
+            self._ticks.setdefault(tick, []).append((shard, device_id))
+
+    def take_due(self, now_ms: int, limit: int) -> list[Watched]:
+        """At most `limit` devices whose time has passed; they are no longer watched."""
+        due: list[Watched] = []
+        for one in self._passed(now_ms):
+            shard, device_id = one
+            devices = self._watched.get(shard)
+            if devices is not None and device_id in devices:
+                devices.discard(device_id)
+                due.append(one)
+                if len(due) == limit:
+                    break
+        return due
+
+    def drop(self, shard: int) -> None:
+        """The shard is another's now; its devices are skipped when their ticks come."""
+        self._watched.pop(shard, None)
+
+    def _passed(self, now_ms: int) -> Iterator[Watched]:
+        last_tick = now_ms // TICK_MS
+        while self._next_tick <= last_tick:
+            tick = self._ticks.get(self._next_tick)
+            while tick:
+                yield tick.pop()
+            self._ticks.pop(self._next_tick, None)
+            self._next_tick += 1

@@ -1,0 +1,73 @@
+"""The straight line of a batch of hellos: each gets a boot number and a welcome."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from firmware_protocol.codec import encode_welcome
+from firmware_protocol.messages import DeviceId, Hello, Welcome
+from firmware_protocol.topics import shard_of, welcome_topic
+from gateway.core.device import DeviceRecord, Status
+from gateway.counters import IngestCounters
+from gateway.ports import ArrivedHello, Clock, DeviceLink, Registry
+
+
+class HelloPorts(Struct, frozen=True):
+    """What the flow needs of the world: no Redis, so welcomes work while it is away."""
+
+    registry: Registry
+    link: DeviceLink
+    clock: Clock
+    counters: IngestCounters
+
+
+async def take_hellos(batch: Sequence[ArrivedHello], ports: HelloPorts) -> None:
+    """Commits boot numbers, acknowledges, welcomes. Raises StoreUnavailable: give the same batch again."""
+    now_ms = ports.clock.now_ms()
+    newest = {arrived.device_id: arrived for arrived in batch}
+    devices = await _find(newest, ports.registry)
+    heard = {device_id: one for device_id, one in newest.items() if _is_heard(one, devices.get(device_id))}
+    pairs: list[tuple[DeviceRecord, Hello]] = [(devices[d], one.hello) for d, one in heard.items()]
+    records = await ports.registry.give_boots(pairs, now_ms) if pairs else {}
+    ports.link.acknowledge([arrived.delivery for arrived in batch])
+    welcomed = _welcome(heard, records, ports)
+    ports.counters.welcomed(welcomed)
+    if len(heard) < len(newest):
+        ports.counters.refused("hello", len(newest) - len(heard))
+
+
+async def _find(newest: Mapping[DeviceId, ArrivedHello], registry: Registry) -> dict[DeviceId, DeviceRecord]:
+    """Those in the registry, and those whose model lets a hello register them."""
+    devices = {device_id: known for device_id in newest if (known := registry.known(device_id)) is not None}
+    missing = [device_id for device_id in newest if device_id not in devices]
+    if missing:
+        devices.update(await registry.load(missing))
+    for device_id in missing:
+        arrived = newest[device_id]
+        if device_id not in devices and arrived.lane == shard_of(device_id):
+            registered = await registry.register_unknown(device_id, arrived.hello.model)
+            if registered is not None:
+                devices[device_id] = registered
+    return devices
+
+
+def _is_heard(arrived: ArrivedHello, device: DeviceRecord | None) -> bool:
+    return (
+        device is not None and device.status is Status.ACTIVE and arrived.lane == shard_of(arrived.device_id)
+    )
+
+
+def _welcome(
+    heard: Mapping[DeviceId, ArrivedHello], records: Mapping[DeviceId, DeviceRecord], ports: HelloPorts
+) -> int:
+    """Only a boot number given for this very power-on is told; a device that says hello too often must wait."""
+    welcomed = 0
+    for device_id, arrived in heard.items():
+        record = records.get(device_id)
+        if record is None or record.power_on_id != arrived.hello.power_on_id:
+            continue
+        welcome = Welcome(record.power_on_id, record.boot, ports.clock.now_ms())
+        payload = encode_welcome(welcome, encoding=arrived.encoding)
+        ports.link.publish(arrived.lane, welcome_topic(device_id), payload)
+        welcomed += 1
+    return welcomed

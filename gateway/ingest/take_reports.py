@@ -1,0 +1,156 @@
+"""The straight line of a batch of device reports."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from firmware_protocol.messages import DeviceId
+from gateway.core.presence import next_silence_ms
+from gateway.core.stamped import StampedReport
+from gateway.counters import IngestCounters
+from gateway.ingest.admission import Admission, Admitted, admit
+from gateway.ingest.beliefs import Beliefs
+from gateway.ingest.filing import DeviceReports, Filing, file_reports
+from gateway.ingest.receipts import publish_receipts
+from gateway.ingest.silence_wheel import SilenceWheel
+from gateway.ingest.state_cache import CachedState
+from gateway.ports import Arrived, DeviceLink, HistoryBatch, HistoryStore, QuarantinedFrame, Registry
+
+HEARTBEATS_ONLY_LATE = 3
+"""So long a device may drain old reports before silence about new ones is an alarm."""
+
+ReusedStamps = frozenset[tuple[int, int, int]]
+
+
+class ReportPorts(Struct, frozen=True):
+    """What the flow needs of the world."""
+
+    registry: Registry
+    history: HistoryStore
+    beliefs: Beliefs
+    link: DeviceLink
+    silence: SilenceWheel
+    counters: IngestCounters
+
+
+class TakeReports:
+    """One batch at a time. When `take` raises, nothing was acknowledged: give the same batch again, or close
+    the links so that the broker does."""
+
+    def __init__(self, ports: ReportPorts) -> None:
+        self._ports = ports
+        self._tried = False
+        """The batch that is given next was tried before, so its rows may be committed already."""
+
+    async def take(self, batch: Sequence[Arrived]) -> None:
+        """Stores, applies, acknowledges, receipts. Raises StoreUnavailable, LaneTrouble."""
+        ports = self._ports
+        admission = await admit(batch, ports.registry)
+        cached = await ports.beliefs.look_up(_wanted(admission.admitted))
+        filing = file_reports(admission.admitted, cached, all_doubtful=self._tried)
+        reused = await self._append(filing, admission)
+        _set_apart(reused, filing, ports.beliefs)
+        announced = await ports.beliefs.advance(filing.by_device)
+        # A crash up to here means redelivery; one from here on, at most a receipt the device will ask for again.
+        ports.link.acknowledge([arrived.delivery for arrived in batch])
+        self._tried = False
+        receipted = publish_receipts(filing.by_device, ports.link)
+        self._count(filing, announced, receipted)
+
+    async def _append(self, filing: Filing, admission: Admission) -> ReusedStamps:
+        """Commits everything of the batch in one transaction."""
+        refused = admission.refused
+        if not admission.admitted and not refused:
+            return frozenset()
+        batch = HistoryBatch(filing.rows, filing.doubtful, refused, filing.sightings, filing.last_reports)
+        tried, self._tried = self._tried, True
+        appended = await self._ports.history.append(batch)
+        newest_ms = max((one.arrived.received_ms for one in admission.admitted), default=0)
+        _note_committed(filing, newest_ms)
+        counters = self._ports.counters
+        counters.batch_stored(
+            rows=len(filing.rows),
+            doubtful=len(filing.doubtful),
+            doubled=0 if tried else appended.doubled,
+            newest_received_ms=newest_ms,
+        )
+        for reason, count in Counter(_reasons(refused, appended.stamp_reused)).items():
+            counters.refused(reason, count)
+        return appended.stamp_reused
+
+    def _count(self, filing: Filing, announced: int, receipted: int) -> None:
+        advanced = repeated = late = 0
+        silence = self._ports.silence
+        for device_id, reports in filing.by_device.items():
+            advanced += reports.advanced
+            if not silence.is_watched(reports.shard, device_id):
+                _watch(device_id, reports, silence)
+            if reports.repeated or reports.late:
+                repeated += reports.repeated
+                late += reports.late
+                self._watch_numbering(reports)
+            elif reports.cached.late_since_ms:
+                reports.cached.late_since_ms, reports.cached.late_alarmed = 0, False
+        counters = self._ports.counters
+        counters.batch_applied(advanced=advanced, repeated=repeated, late=late, announced=announced)
+        if receipted:
+            counters.receipted(receipted)
+
+    def _watch_numbering(self, reports: DeviceReports) -> None:
+        """A device whose counter went back is heard and ignored for ever: somebody must know."""
+        cached = reports.cached
+        if reports.advanced or not reports.late:
+            cached.late_since_ms, cached.late_alarmed = 0, False
+            return
+        received_ms = reports.stamped[-1].received_ms
+        if not cached.late_since_ms:
+            cached.late_since_ms = received_ms
+        patience_ms = HEARTBEATS_ONLY_LATE * reports.model.heartbeat_s * 1000
+        if not cached.late_alarmed and received_ms - cached.late_since_ms >= patience_ms:
+            cached.late_alarmed = True
+            self._ports.counters.only_late(reports.device.device_id)
+
+
+def _wanted(admitted: Sequence[Admitted]) -> dict[DeviceId, tuple[int, int]]:
+    return {one.device.device_id: (one.arrived.lane, one.device.device_no) for one in admitted}
+
+
+def _watch(device_id: DeviceId, reports: DeviceReports, silence: SilenceWheel) -> None:
+    state = reports.cached.state
+    if state is not None:
+        due_ms = next_silence_ms(state.heard_at_ms, state.presence, reports.model)
+        if due_ms is not None:
+            silence.watch(reports.shard, device_id, due_ms)
+
+
+def _note_committed(filing: Filing, now_ms: int) -> None:
+    for reports in filing.by_device.values():
+        cached: CachedState = reports.cached
+        cached.committed_boot, cached.committed_seq = reports.newest
+        if reports.units is not None:
+            cached.units = reports.units
+        if reports.saved is not None:
+            cached.saved_at_ms, cached.saved_revision = now_ms, reports.saved.revision
+
+
+def _set_apart(reused: ReusedStamps, filing: Filing, beliefs: Beliefs) -> None:
+    """A stamp with two contents moves nothing and is not receipted; quarantine has the second content. What
+    is cached of the device is dropped, because its numbering may have been set back by a person."""
+    if not reused:
+        return
+    for device_no in {device_no for device_no, _, _ in reused}:
+        for device_id, reports in list(filing.by_device.items()):
+            if reports.device.device_no == device_no:
+                reports.stamped = [one for one in reports.stamped if not _is_reused(one, device_no, reused)]
+                beliefs.cache.forget(reports.shard, device_id)
+                if not reports.stamped:
+                    del filing.by_device[device_id]
+
+
+def _is_reused(stamped: StampedReport, device_no: int, reused: ReusedStamps) -> bool:
+    return (device_no, stamped.boot, stamped.seq) in reused
+
+
+def _reasons(refused: Sequence[QuarantinedFrame], reused: ReusedStamps) -> list[str]:
+    return [frame.reason for frame in refused] + ["stamp_reused"] * len(reused)
