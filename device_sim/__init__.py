@@ -1,1 +1,1 @@
-"""A fleet of simulated devices that tells the truth about what it sent."""
+"""Simulated devices that speak the real wire: for demos, tests, load and conformance."""
