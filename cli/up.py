@@ -50,7 +50,9 @@ def up(
         try:
             for process in (gateway, api):
                 process.start()
-            _tell_other_verbs(stack, environment)
+            _tell_other_verbs(
+                stack, environment | {"LATCHKEY_GATEWAY_ADDRESS": f"http://127.0.0.1:{gateway.http_port}"}
+            )
             print(addresses(stack, api.http_port), flush=True)
             _watch(gateway, api)
         except KeyboardInterrupt:
