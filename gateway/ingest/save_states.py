@@ -15,7 +15,8 @@ async def save_states(shards: Iterable[int], beliefs: Beliefs, history: HistoryS
     Raises StoreUnavailable: nothing is lost then, a rebuild only reads more history."""
     saved = 0
     for shard in shards:
-        waiting = unsaved(beliefs.cache.of_shard(shard))
+        # A snapshot: other flows may still change the cache between two transactions.
+        waiting = iter(list(unsaved(beliefs.cache.of_shard(shard))))
         while some := list(islice(waiting, MAX_SAVED)):
             states = [(one, one.state) for one in some if one.state is not None]
             last_reports = [LastReport(one.device_no, state) for one, state in states]
