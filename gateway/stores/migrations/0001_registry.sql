@@ -21,7 +21,7 @@ create table device_model (
 
 create table device (
     device_no int generated always as identity primary key,
-    device_id text not null unique check (device_id ~ '^[A-Za-z0-9._:-]{1,32}$' and device_id !~ '^lk-'),
+    device_id text not null unique check (device_id ~ '^[A-Za-z0-9][A-Za-z0-9._:-]{0,31}$' and device_id !~ '^lk-'),
     operator_id int not null references operator,
     model text not null references device_model,
     status smallint not null check (status between 1 and 4),

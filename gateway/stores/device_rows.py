@@ -1,0 +1,46 @@
+"""Rows of the registry's tables as the values of the core."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from firmware_protocol.messages import DeviceId
+from gateway.core.device import Crs, DeviceModel, DeviceRecord, Kind, Status
+
+DEVICE_COLUMNS = (
+    "device_no, device_id, operator_id, model, status, public_id, marker, boot, power_on_id, home_lat_e7, home_lon_e7"
+)
+MODEL_COLUMNS = (
+    "model, kind, heartbeat_s, quiet_after_s, lost_after_s, battery_low_pct, slot_count, auto_register, crs"
+)
+
+
+def device_record(row: Sequence[Any]) -> DeviceRecord:
+    """From DEVICE_COLUMNS; more columns may follow."""
+    return DeviceRecord(
+        device_no=row[0],
+        device_id=DeviceId(row[1]),
+        operator_id=row[2],
+        model=row[3],
+        status=Status(row[4]),
+        public_id=row[5],
+        marker=row[6],
+        boot=row[7],
+        power_on_id=None if row[8] is None else unsigned(row[8]),
+        home_lat_e7=row[9],
+        home_lon_e7=row[10],
+    )
+
+
+def device_model(row: Sequence[Any]) -> DeviceModel:
+    """From MODEL_COLUMNS."""
+    return DeviceModel(row[0], Kind(row[1]), *row[2:8], crs=Crs(row[8]))
+
+
+def signed(number: int) -> int:
+    """The bigint with the same 64 bits."""
+    return number - (1 << 64) if number >> 63 else number
+
+
+def unsigned(number: int) -> int:
+    """The number below 2^64 with the same bits as this bigint."""
+    return number & 0xFFFF_FFFF_FFFF_FFFF

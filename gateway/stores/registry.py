@@ -1,0 +1,227 @@
+"""Devices and models as the gateway asks for them: from memory where it can."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from msgspec import structs
+from psycopg import AsyncConnection
+
+from firmware_protocol.errors import MalformedTopic
+from firmware_protocol.messages import DeviceId, Hello
+from firmware_protocol.topics import checked_device_id, shard_of
+from gateway.core.device import DeviceModel, DeviceRecord, Status
+from gateway.ports import Clock, StoreUnavailable
+from gateway.stores.bounded import Bounded
+from gateway.stores.device_rows import DEVICE_COLUMNS, MODEL_COLUMNS, device_model, device_record, signed
+from gateway.stores.postgres_link import PostgresLink
+from gateway.stores.registration import MAX_DRAWS, draw_marker, draw_public_id
+from gateway.stores.registration import ModelRefused as ModelRefused
+from gateway.stores.registration import NewDevice as NewDevice
+from gateway.stores.registration import bulk_register as bulk_register
+from gateway.stores.statements import statement
+
+MAX_RECORDS = 250_000
+"""Of the fleet of one gateway, some 100 MB; the ones known longest go first."""
+
+MAX_UNKNOWN = 20_000
+"""Ids that nobody registered: a scan must not fill the memory."""
+
+UNKNOWN_FOR_S = 3.0
+"""A device that was just registered is heard at its next report."""
+
+POLL_S = 2.0
+"""A device that is suspended is refused within this and one round trip."""
+
+OVERLAP = timedelta(seconds=15)
+"""A change is looked for this long after it was made: longer than any transaction that makes one."""
+
+PAGE = 2_000
+"""Changed devices per round trip while polling, so that a large registration does not hold up the loop."""
+
+_LOAD = f"select {DEVICE_COLUMNS} from device where device_id = any(%s)".encode()
+_CHANGED = f"""
+    select {DEVICE_COLUMNS}, changed_at from device where (changed_at, device_no) > (%s, %s)
+    order by changed_at, device_no limit {PAGE}
+""".encode()
+_MODELS = f"select {MODEL_COLUMNS} from device_model".encode()
+_ISSUED = b"""
+    select device_no, boot from device_boot
+    join unnest(%s::int[], %s::bigint[]) as asked (device_no, boot) using (device_no, boot)
+"""
+_REGISTER = b"""
+    insert into device (device_id, operator_id, model, status, public_id, marker, shard)
+    select %s, operator_id, model, %s, %s, %s, %s from device_model where model = %s and auto_register
+    on conflict (device_id) do nothing
+"""
+_GIVE_BOOTS = statement("give_boots")
+
+
+class PostgresRegistry:
+    """ports.Registry on one connection of its own."""
+
+    def __init__(self, dsn: str, clock: Clock) -> None:
+        self._link = PostgresLink(dsn, name="registry")
+        self._clock = clock
+        self._records: Bounded[DeviceId, DeviceRecord] = Bounded(MAX_RECORDS)
+        self._unknown_until_s: Bounded[DeviceId, float] = Bounded(MAX_UNKNOWN)
+        self._issued: Bounded[tuple[int, int], None] = Bounded(MAX_RECORDS)
+        self._models: dict[str, DeviceModel] = {}
+        self._seen_until: datetime | None = None
+
+    async def open(self) -> None:
+        """Loads the models. Raises StoreUnavailable."""
+        await self.refresh()
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    def known(self, device_id: DeviceId) -> DeviceRecord | None:
+        """From memory only."""
+        return self._records.get(device_id)
+
+    async def load(self, device_ids: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceRecord]:
+        """From PostgreSQL for those not in memory; unknown ids are missing in the answer.
+        Raises StoreUnavailable."""
+        now_s = self._clock.monotonic_s()
+        unknown = self._unknown_until_s
+        missing = [
+            device_id
+            for device_id in dict.fromkeys(device_ids)
+            if device_id not in self._records and unknown.get(device_id, 0.0) <= now_s
+        ]
+        found = await self._fetch(missing) if missing else {}
+        for device_id in missing:
+            if device_id not in found:
+                unknown.keep(device_id, now_s + UNKNOWN_FOR_S)
+        answer = {}
+        for device_id in device_ids:
+            record = self._records.get(device_id) or found.get(device_id)
+            if record is not None:
+                answer[device_id] = record
+        return answer
+
+    def model(self, name: str) -> DeviceModel:
+        """Raises KeyError for a model that was never registered."""
+        return self._models[name]
+
+    async def boots_issued(self, pairs: Sequence[tuple[int, int]]) -> frozenset[tuple[int, int]]:
+        """Which of these (device_no, boot) were ever given. Raises StoreUnavailable."""
+        asked = [pair for pair in pairs if pair not in self._issued]
+        if asked:
+            device_nos, boots = [no for no, _ in asked], [boot for _, boot in asked]
+            for device_no, boot in await self._rows(_ISSUED, (device_nos, boots)):
+                self._issued.keep((device_no, boot), None)
+        return frozenset(pair for pair in pairs if pair in self._issued)
+
+    async def give_boots(
+        self, hellos: Sequence[tuple[DeviceRecord, Hello]], now_ms: int
+    ) -> Mapping[DeviceId, DeviceRecord]:
+        """Committed on return: the same power_on_id keeps its boot, a new one gets max(last + 1, unix seconds now).
+        Of several hellos of one device the last is answered; one that comes within a second of a new boot is
+        missing in the answer and must be said again. Raises StoreUnavailable."""
+        asked = {record.device_no: (record, hello.power_on_id) for record, hello in hellos}
+        answers: dict[DeviceId, DeviceRecord] = {}
+        new: dict[int, tuple[DeviceRecord, int]] = {}
+        for device_no, (record, power_on_id) in asked.items():
+            current = self._records.get(record.device_id, record)
+            if current.boot and current.power_on_id == power_on_id:
+                answers[record.device_id] = current
+            else:
+                new[device_no] = (current, power_on_id)
+        if new:
+            arguments = {
+                "device_nos": list(new),
+                "power_on_ids": [signed(power_on_id) for _, power_on_id in new.values()],
+                "now_ms": now_ms,
+                "now_s": now_ms // 1000,
+            }
+            for device_no, boot in await self._rows(_GIVE_BOOTS, arguments):
+                record, power_on_id = new[device_no]
+                answers[record.device_id] = self._with_boot(record, boot, power_on_id)
+        return answers
+
+    async def register_unknown(self, device_id: DeviceId, model: str) -> DeviceRecord | None:
+        """Registers when the model allows it; None when it does not, or the id cannot be a device's.
+        Raises StoreUnavailable."""
+        allowed = self._models.get(model)
+        if allowed is None or not allowed.auto_register:
+            return None
+        try:
+            checked_device_id(device_id)
+        except MalformedTopic:
+            return None
+        for _ in range(MAX_DRAWS):
+            drawn = (device_id, Status.ACTIVE, draw_public_id(), draw_marker(), shard_of(device_id), model)
+            try:
+                await self._link.run(lambda connection, drawn=drawn: connection.execute(_REGISTER, drawn))  # type: ignore[misc]  # a lambda's default
+            except psycopg.errors.UniqueViolation:
+                continue
+            break
+        return (await self._fetch([device_id])).get(device_id)
+
+    async def follow_changes(self) -> None:
+        """Runs until cancelled: hears of suspended, moved and new devices within POLL_S. The app starts it."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.refresh()
+            except StoreUnavailable:
+                # What is known stays; the next poll looks again from where this one began.
+                continue
+
+    async def refresh(self) -> None:
+        """Takes in all changes of models and devices since the last time. Raises StoreUnavailable."""
+        self._models = {row[0]: device_model(row) for row in await self._rows(_MODELS, ())}
+        if self._seen_until is None:
+            rows = await self._rows(b"select clock_timestamp()", ())
+            self._seen_until = rows[0][0]
+        place = (self._seen_until - OVERLAP, 0)
+        while True:
+            rows = await self._rows(_CHANGED, place)
+            for row in rows:
+                self._take_change(device_record(row))
+            if rows:
+                self._seen_until = max(self._seen_until, rows[-1][-1])
+            if len(rows) < PAGE:
+                return
+            place = (rows[-1][-1], rows[-1][0])
+
+    def _take_change(self, record: DeviceRecord) -> None:
+        self._unknown_until_s.pop(record.device_id, None)
+        held = self._records.get(record.device_id)
+        if held is None:
+            return
+        if held.boot > record.boot:
+            # Read before a boot was given that this process knows of.
+            record = structs.replace(record, boot=held.boot, power_on_id=held.power_on_id)
+        self._records[record.device_id] = record
+
+    def _with_boot(self, record: DeviceRecord, boot: int, power_on_id: int) -> DeviceRecord:
+        """The answer to a hello; memory keeps it unless it is an older power-on than the newest."""
+        self._issued.keep((record.device_no, boot), None)
+        answer = structs.replace(record, boot=boot, power_on_id=power_on_id)
+        if boot >= record.boot:
+            self._records.keep(record.device_id, answer)
+        return answer
+
+    async def _fetch(self, device_ids: Sequence[DeviceId]) -> dict[DeviceId, DeviceRecord]:
+        found = {}
+        for row in await self._rows(_LOAD, (list(device_ids),)):
+            record = device_record(row)
+            found[record.device_id] = record
+            self._unknown_until_s.pop(record.device_id, None)
+            self._records.keep(record.device_id, record)
+            if record.boot:
+                self._issued.keep((record.device_no, record.boot), None)
+        return found
+
+    async def _rows(self, sql: bytes, arguments: Mapping[str, object] | Iterable[object]) -> list[tuple[Any, ...]]:
+        async def fetch(connection: AsyncConnection) -> list[tuple[Any, ...]]:
+            async with connection.cursor(binary=True) as cursor:
+                await cursor.execute(sql, arguments)  # type: ignore[arg-type]  # a mapping or a sequence
+                return await cursor.fetchall()
+
+        return await self._link.run(fetch)
