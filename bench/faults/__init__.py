@@ -1,0 +1,1 @@
+"""Things that go wrong on purpose, and what must hold all the same."""
