@@ -7,6 +7,7 @@ from typing import Any, Final, NoReturn
 
 import cbor2
 
+from firmware_protocol.cbor_faults import locate_fault
 from firmware_protocol.errors import MalformedFrame
 from firmware_protocol.limits import MAX_CBOR_DEPTH
 
@@ -69,7 +70,7 @@ def read_fields(frame: bytes, keys: Keys) -> dict[str, Any]:
             allow_duplicate_keys=False,
         ).decode()
     except (cbor2.CBORError, ValueError, RecursionError) as error:
-        raise MalformedFrame(f"CBOR: {error}", f"byte {stream.tell()}") from None
+        raise locate_fault(frame) or MalformedFrame(f"CBOR: {error}", "$") from None
     if stream.tell() != len(frame):
         raise MalformedFrame("CBOR: bytes after the map", f"byte {stream.tell()}")
     if type(fields) is not dict:
@@ -149,7 +150,7 @@ def _write_head(out: bytearray, major: int, argument: int) -> None:
 
 def _write_float(out: bytearray, value: float) -> None:
     # A whole number is one to five bytes as an integer, and every decoder here takes it as a float.
-    if value == int(value):
+    if abs(value) < 2**32 and value == int(value):
         _write_head(out, 0x00 if value >= 0 else 0x20, int(value) if value >= 0 else -1 - int(value))
         return
     for initial, form in ((0xF9, ">e"), (0xFA, ">f")):

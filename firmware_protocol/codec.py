@@ -59,7 +59,7 @@ class _Codec(Generic[Message]):
         except msgspec.DecodeError as error:
             raise _broken_json(error, frame) from None
         except UnicodeDecodeError:
-            raise MalformedFrame("JSON: text is not UTF-8", "$") from None
+            raise _not_utf8(frame) from None
         except RecursionError:
             raise MalformedFrame("JSON: nested too deep", "$") from None
 
@@ -71,7 +71,11 @@ class _Codec(Generic[Message]):
 
 def _invalid(error: msgspec.ValidationError) -> MalformedFrame:
     found = _PATH.fullmatch(str(error))
-    return MalformedFrame(found[1], found[2]) if found else MalformedFrame(str(error), "$")
+    reason, at = (found[1], found[2]) if found else (str(error), "$")
+    # A pattern helps nobody who reads the quarantine.
+    return MalformedFrame(
+        "a character that is not allowed here" if "matching regex" in reason else reason, at
+    )
 
 
 def _broken_json(error: msgspec.DecodeError, frame: bytes) -> MalformedFrame:
@@ -79,6 +83,15 @@ def _broken_json(error: msgspec.DecodeError, frame: bytes) -> MalformedFrame:
     if found:
         return MalformedFrame(found[1], f"byte {found[2]}")
     return MalformedFrame(f"JSON: {error}", f"byte {len(frame)}")
+
+
+def _not_utf8(frame: bytes) -> MalformedFrame:
+    try:
+        frame.decode()
+    except UnicodeDecodeError as error:
+        return MalformedFrame("JSON: text is not UTF-8", f"byte {error.start}")
+    # Escapes can name half of a surrogate pair, which no text may hold.
+    return MalformedFrame("JSON: text is not Unicode", "$")
 
 
 _REPORT = _Codec(Report, cbor.REPORT_KEYS)
