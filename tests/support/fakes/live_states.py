@@ -117,8 +117,8 @@ class FakeLiveStates:
             one = self._shard(shard)
             if one.epoch != position.epoch or position.counter < one.trimmed:
                 gaps.add(shard)
-            elif one.epoch is not None and one.count > position.counter:
-                here = FeedPosition(one.epoch, one.count, str(one.count))
+            elif one.count > position.counter:
+                here = FeedPosition(position.epoch, one.count, str(one.count))
                 parts.append(FeedPart(shard, here, one.feed[position.counter - one.trimmed :]))
         if gaps:
             raise FeedGap(frozenset(gaps))

@@ -1,0 +1,220 @@
+"""The live states of every device and the feed of their changes, in Redis."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
+from itertools import islice
+
+import hiredis
+import msgspec
+
+from firmware_protocol.messages import DeviceId
+from gateway.core.feed import FeedEntry
+from gateway.core.live_state import LiveState
+from gateway.ports import FeedEpochLost, ShardSteps, StatePage, StoreUnavailable
+from gateway.stores.redis_link import Argument, Command, RedisLink, Reply, no_error
+
+FEED_KEEPS_MS = 120_000
+"""Twice as long as a reader may take to fill its view."""
+
+PAGE_SIZE = 500
+"""States per step of a walk: about a millisecond of Redis."""
+
+REBUILD_CHUNK = 500
+
+REBUILD_EXPIRES_S = 600
+"""A rebuild that was broken off leaves its half nowhere for long."""
+
+LOST = -1
+"""What the script answers when the epoch is not the expected one."""
+
+_REVISION_BYTES = 8
+_ADVANCE = resources.files(__package__).joinpath("lua/advance.lua").read_text(encoding="utf-8")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(LiveState).decode
+
+
+class ShardKeys:
+    """The keys of one shard; they share a hash tag, so that a script may use them together on a cluster."""
+
+    __slots__ = ("count", "epoch", "feed", "live", "run", "tag")
+
+    def __init__(self, shard: int) -> None:
+        self.tag = f"lk:{{{shard:02x}}}"
+        self.live = f"{self.tag}:live"
+        self.epoch = f"{self.tag}:epoch"
+        self.count = f"{self.tag}:count"
+        self.feed = f"{self.tag}:feed"
+        self.run = f"{self.tag}:run"
+        """The run id of the server the epoch was begun on: a restored copy of the data is not to be trusted."""
+
+
+class RedisLiveStates:
+    """Implements `ports.LiveStates`."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._advance_digest = link.add_script(_ADVANCE)
+        self._keys: dict[int, ShardKeys] = {}
+        self._run_of: dict[int, str] = {}
+        """The server life in which this process last found or began the shard's epoch."""
+
+    async def epoch(self, shard: int) -> str | None:
+        """The shard's feed epoch, or None when there is none or Redis changed its run id."""
+        keys = self._keys_of(shard)
+        run_id = await self._link.ready()
+        (reply,) = await self._link.execute([("MGET", keys.epoch, keys.run)])
+        epoch, run = _pair(reply)
+        if epoch is None or run is None or run.decode() != run_id:
+            return None
+        self._run_of[shard] = run_id
+        return epoch.decode()
+
+    async def rebuild(self, shard: int, epoch: str, states: Mapping[DeviceId, LiveState]) -> None:
+        """Replaces the shard's states and starts the epoch, atomically for readers."""
+        keys = self._keys_of(shard)
+        run_id = await self._link.ready()
+        fresh = f"{keys.tag}:fresh:{epoch}"
+        for chunk in _chunks(states.items(), REBUILD_CHUNK):
+            values = [part for device_id, state in chunk for part in (device_id, pack_state(state))]
+            filling: list[Command] = [("HSET", fresh, *values), ("EXPIRE", fresh, REBUILD_EXPIRES_S)]
+            for reply in await self._link.execute(filling):
+                no_error(reply)
+        put: list[Command] = [("RENAME", fresh, keys.live), ("PERSIST", keys.live)]
+        switch: list[Command] = [
+            ("MULTI",),
+            *(put if states else [("DEL", keys.live)]),
+            ("MSET", keys.epoch, epoch, keys.run, run_id, keys.count, 0),
+            # Wakes the readers that wait for the next change: they see another epoch and fill again.
+            ("XADD", keys.feed, "*", "n", 0, "k", 0, "e", epoch, "b", _encode(())),
+            ("EXEC",),
+        ]
+        replies = await self._link.execute(switch)
+        for reply in [*replies, *_list(no_error(replies[-1]))]:
+            no_error(reply)
+        self._run_of[shard] = run_id
+
+    async def load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
+        """Absent devices are missing in the answer. Raises StoreUnavailable."""
+        asked = [(shard, device_ids) for shard, device_ids in by_shard.items() if device_ids]
+        commands: list[Command] = [("HMGET", self._keys_of(shard).live, *ids) for shard, ids in asked]
+        found: dict[DeviceId, LiveState] = {}
+        for (_, device_ids), reply in zip(asked, await self._link.execute(commands), strict=True):
+            for device_id, value in zip(device_ids, _list(no_error(reply)), strict=True):
+                if isinstance(value, bytes):
+                    found[device_id] = unpack_state(value)
+        return found
+
+    async def page(self, shard: int, cursor: int = 0) -> StatePage:
+        """Some hundreds of states; a whole walk gives each that stood all along at least once.
+        Raises StoreUnavailable."""
+        following, values = await scan(self._link, self._keys_of(shard), cursor)
+        return StatePage(following, {device_id: unpack_state(value) for device_id, value in values})
+
+    async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
+        """Applies every step whose before_revision still matches, and appends its change to the
+        feed in the same script. Returns the devices that did not match.
+        Raises FeedEpochLost, StoreUnavailable."""
+        run_id = await self._link.ready()
+        for part in shards:
+            if self._run_of.get(part.shard) != run_id:
+                raise FeedEpochLost(part.shard)
+        commands = [self._call(part) for part in shards]
+        replies = await self._link.execute(commands)
+        unknown = [index for index, reply in enumerate(replies) if _is_unknown_script(reply)]
+        if unknown:
+            # A script the server does not know has not run: only these may be sent again.
+            await self._link.load_scripts()
+            if await self._link.ready() != run_id:
+                raise FeedEpochLost(shards[unknown[0]].shard)
+            again = await self._link.execute([commands[index] for index in unknown])
+            for index, reply in zip(unknown, again, strict=True):
+                replies[index] = reply
+        return _mismatched(shards, replies)
+
+    def _call(self, part: ShardSteps) -> Command:
+        keys = self._keys_of(part.shard)
+        arguments: list[Argument] = [
+            "EVALSHA",
+            self._advance_digest,
+            4,
+            keys.epoch,
+            keys.count,
+            keys.live,
+            keys.feed,
+            part.epoch,
+            FEED_KEEPS_MS,
+        ]
+        add = arguments.append
+        for step in part.steps:
+            after = step.after
+            add(step.device_id)
+            add(step.before_revision.to_bytes(_REVISION_BYTES, "big"))
+            add(after.revision.to_bytes(_REVISION_BYTES, "big") + _encode(after))
+            add(_encode(FeedEntry(step.device_id, after.revision, after.entry)) if step.announce else b"")
+        return tuple(arguments)
+
+    def _keys_of(self, shard: int) -> ShardKeys:
+        keys = self._keys.get(shard)
+        if keys is None:
+            keys = self._keys[shard] = ShardKeys(shard)
+        return keys
+
+
+def pack_state(state: LiveState) -> bytes:
+    """The revision first, so that the script can compare without decoding."""
+    return state.revision.to_bytes(_REVISION_BYTES, "big") + _encode(state)
+
+
+def unpack_state(value: bytes) -> LiveState:
+    """Raises StoreUnavailable for a value this version cannot read."""
+    try:
+        return _decode(memoryview(value)[_REVISION_BYTES:])
+    except msgspec.DecodeError as error:
+        raise StoreUnavailable(f"Redis: a live state of another version: {error}") from error
+
+
+async def scan(link: RedisLink, keys: ShardKeys, cursor: int) -> tuple[int, list[tuple[DeviceId, bytes]]]:
+    """One step of a walk over a shard's live states: the next cursor, 0 at the end, and packed states."""
+    (reply,) = await link.execute([("HSCAN", keys.live, cursor, "COUNT", PAGE_SIZE)])
+    following, flat = _list(no_error(reply))
+    values = _list(flat)
+    if not isinstance(following, bytes):
+        raise StoreUnavailable("Redis: HSCAN answered without a cursor")
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return int(following), [
+        (DeviceId(device_id.decode()), value)
+        for device_id, value in pairs
+        if isinstance(device_id, bytes) and isinstance(value, bytes)
+    ]
+
+
+def _mismatched(shards: Sequence[ShardSteps], replies: Sequence[Reply]) -> frozenset[DeviceId]:
+    mismatched: list[DeviceId] = []
+    for part, reply in zip(shards, replies, strict=True):
+        if no_error(reply) == LOST:
+            raise FeedEpochLost(part.shard)
+        mismatched.extend(part.steps[index].device_id for index in _list(reply) if isinstance(index, int))
+    return frozenset(mismatched)
+
+
+def _is_unknown_script(reply: Reply) -> bool:
+    return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
+
+
+def _list(reply: Reply) -> list[Reply]:
+    if not isinstance(reply, list):
+        raise StoreUnavailable("Redis: answered something else than was asked")
+    return reply
+
+
+def _pair(reply: Reply) -> tuple[bytes | None, bytes | None]:
+    first, second = _list(no_error(reply))
+    return first if isinstance(first, bytes) else None, second if isinstance(second, bytes) else None
+
+
+def _chunks(
+    items: Iterable[tuple[DeviceId, LiveState]], size: int
+) -> Iterator[list[tuple[DeviceId, LiveState]]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
