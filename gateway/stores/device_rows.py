@@ -7,7 +7,8 @@ from firmware_protocol.messages import DeviceId
 from gateway.core.device import Crs, DeviceModel, DeviceRecord, Kind, Status
 
 DEVICE_COLUMNS = (
-    "device_no, device_id, operator_id, model, status, public_id, marker, boot, power_on_id, home_lat_e7, home_lon_e7"
+    "device_no, device_id, operator_id, model, status, public_id, marker, boot, power_on_id, "
+    "home_lat_e7, home_lon_e7"
 )
 MODEL_COLUMNS = (
     "model, kind, heartbeat_s, quiet_after_s, lost_after_s, battery_low_pct, slot_count, auto_register, crs"
@@ -33,7 +34,17 @@ def device_record(row: Sequence[Any]) -> DeviceRecord:
 
 def device_model(row: Sequence[Any]) -> DeviceModel:
     """From MODEL_COLUMNS."""
-    return DeviceModel(row[0], Kind(row[1]), *row[2:8], crs=Crs(row[8]))
+    return DeviceModel(
+        model=row[0],
+        kind=Kind(row[1]),
+        heartbeat_s=row[2],
+        quiet_after_s=row[3],
+        lost_after_s=row[4],
+        battery_low_pct=row[5],
+        slot_count=row[6],
+        auto_register=row[7],
+        crs=Crs(row[8]),
+    )
 
 
 def signed(number: int) -> int:

@@ -47,7 +47,9 @@ class PostgresHistory:
     async def append(self, batch: HistoryBatch) -> Appended:
         """One transaction, committed on return. Raises StoreUnavailable; then nothing is known and
         the same batch may be given again."""
-        late = [row for row in batch.rows if not -AHEAD_WINDOW_MS <= row.received_ms - row.at_ms <= LATE_WINDOW_MS]
+        late = [
+            row for row in batch.rows if not -AHEAD_WINDOW_MS <= row.received_ms - row.at_ms <= LATE_WINDOW_MS
+        ]
         rows = _Rows(batch.rows, batch.doubtful)
         if late:
             on_time = [row for row in batch.rows if not is_late(row)]
@@ -57,7 +59,9 @@ class PostgresHistory:
     async def trim(self, now_ms: int) -> Trimmed:
         """Makes partitions ahead and drops what is past its retention; harmless to repeat.
         Raises StoreUnavailable."""
-        return await self._trim_link.run(lambda connection: trim(connection, now_ms), deadline_s=TRIM_DEADLINE_S)
+        return await self._trim_link.run(
+            lambda connection: trim(connection, now_ms), deadline_s=TRIM_DEADLINE_S
+        )
 
     async def close(self) -> None:
         """Waits for an append that is under way."""

@@ -55,9 +55,13 @@ async def trim(connection: AsyncConnection, now_ms: int) -> Trimmed:
     # Larger work than a batch: the statement timeout of batches is not for it.
     await connection.execute("set statement_timeout = '100s'")
     try:
-        made = await _number(connection, "select latchkey_make_partitions(%(first)s, %(last)s)", first=first, last=last)
+        made = await _number(
+            connection, "select latchkey_make_partitions(%(first)s, %(last)s)", first=first, last=last
+        )
         dropped = await _number(connection, "select latchkey_drop_old_reports(%(before)s)", before=raw_before)
-        late = await _deleted(connection, "delete from history_late where received_at < %(before)s", before=raw_before)
+        late = await _deleted(
+            connection, "delete from history_late where received_at < %(before)s", before=raw_before
+        )
         quarantined = await _deleted(
             connection,
             _DELETE_OLD_QUARANTINE,
@@ -65,7 +69,9 @@ async def trim(connection: AsyncConnection, now_ms: int) -> Trimmed:
             rows=MAX_QUARANTINE_ROWS,
         )
         sightings = await _deleted(connection, _DELETE_OLD_SIGHTINGS, before=raw_before)
-        boots = await _deleted(connection, _DELETE_OLD_BOOTS, before=now - timedelta(days=BOOT_RETENTION_DAYS))
+        boots = await _deleted(
+            connection, _DELETE_OLD_BOOTS, before=now - timedelta(days=BOOT_RETENTION_DAYS)
+        )
     finally:
         if not connection.closed:
             await connection.execute("reset statement_timeout")

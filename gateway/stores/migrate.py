@@ -4,7 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, LiteralString, cast
+from typing import Literal
 
 import psycopg
 
@@ -70,10 +70,16 @@ def _variant(connection: psycopg.Connection, timescale: TimescaleChoice) -> tupl
         version, why_not = (None, "switched off") if timescale == "off" else _load_timescale(connection)
         if version is None and timescale == "require":
             raise MigrationRefused(f"TimescaleDB is required but {why_not}")
-        return ("timescale", f"TimescaleDB {version}") if version else ("plain", f"{plain}: TimescaleDB is {why_not}")
+        return (
+            ("timescale", f"TimescaleDB {version}")
+            if version
+            else ("plain", f"{plain}: TimescaleDB is {why_not}")
+        )
     if before[0] == "plain":
         if timescale == "require":
-            raise MigrationRefused("TimescaleDB is required but this database was migrated for plain PostgreSQL")
+            raise MigrationRefused(
+                "TimescaleDB is required but this database was migrated for plain PostgreSQL"
+            )
         return "plain", f"{plain}, as this database was first migrated"
     if timescale == "off":
         raise MigrationRefused("TimescaleDB is switched off but this database was migrated for it")
@@ -108,7 +114,8 @@ def _apply(connection: psycopg.Connection, variant: Variant, folder: Path) -> tu
     beyond = sorted(set(known) - {migration.number for migration in wanted})
     if beyond:
         raise MigrationRefused(
-            f"the database has migration {beyond[-1]:04d}, which this version does not know: it is older than the database"
+            f"the database has migration {beyond[-1]:04d}, which this version does not know: "
+            "the program is older than the database"
         )
     done: list[str] = []
     for migration in wanted:
@@ -117,7 +124,7 @@ def _apply(connection: psycopg.Connection, variant: Variant, folder: Path) -> tu
             continue
         with connection.transaction():
             # The files are part of the program; nothing in them comes from a peer.
-            connection.execute(cast(LiteralString, migration.sql))
+            connection.execute(migration.sql.encode())
             connection.execute(
                 "insert into schema_migration (number, name, checksum, variant) values (%s, %s, %s, %s)",
                 (migration.number, migration.name, migration.checksum, variant),
@@ -127,7 +134,9 @@ def _apply(connection: psycopg.Connection, variant: Variant, folder: Path) -> tu
 
 
 def _applied(connection: psycopg.Connection) -> list[tuple[int, str, str]]:
-    return connection.execute("select number, name, checksum from schema_migration order by number").fetchall()
+    return connection.execute(
+        "select number, name, checksum from schema_migration order by number"
+    ).fetchall()
 
 
 def _refuse_change(migration: _Migration, applied_checksum: str) -> None:

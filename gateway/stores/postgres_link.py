@@ -54,7 +54,9 @@ class PostgresLink:
     was on its way may or may not have happened, and the next work starts on a new connection.
     """
 
-    def __init__(self, dsn: str, *, name: str, on_open: Callable[[AsyncConnection], Awaitable[None]] | None = None):
+    def __init__(
+        self, dsn: str, *, name: str, on_open: Callable[[AsyncConnection], Awaitable[None]] | None = None
+    ):
         self._dsn = dsn
         self._name = name
         self._on_open = on_open
@@ -106,7 +108,8 @@ class PostgresLink:
         try:
             # The keyword arguments are those of libpq.
             connection = await AsyncConnection.connect(
-                autocommit=True, **connection_settings(self._dsn, self._name)  # type: ignore[arg-type]  # libpq's own
+                autocommit=True,
+                **connection_settings(self._dsn, self._name),  # type: ignore[arg-type]  # libpq's own
             )
         except psycopg.Error:
             self._pause_s = min(MAX_PAUSE_S, self._pause_s * 2 or 0.05)

@@ -218,7 +218,9 @@ class PostgresRegistry:
                 self._issued.keep((record.device_no, record.boot), None)
         return found
 
-    async def _rows(self, sql: bytes, arguments: Mapping[str, object] | Iterable[object]) -> list[tuple[Any, ...]]:
+    async def _rows(
+        self, sql: bytes, arguments: Mapping[str, object] | Iterable[object]
+    ) -> list[tuple[Any, ...]]:
         async def fetch(connection: AsyncConnection) -> list[tuple[Any, ...]]:
             async with connection.cursor(binary=True) as cursor:
                 await cursor.execute(sql, arguments)  # type: ignore[arg-type]  # a mapping or a sequence

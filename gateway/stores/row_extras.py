@@ -39,7 +39,9 @@ async def keep_rows_for_a_person(
         "places": [_text(f"boot {row.boot} seq {row.seq}: {place}") for row, _, place in rows],
         "received_ms": [row.received_ms for row, _, _ in rows],
         "frames": [row.frame for row, _, _ in rows],
-        "occurrences": _occurrences((row.device_no, row.received_ms, reason, row.frame) for row, reason, _ in rows),
+        "occurrences": _occurrences(
+            (row.device_no, row.received_ms, reason, row.frame) for row, reason, _ in rows
+        ),
     }
     await connection.execute(_QUARANTINE_ROWS, arguments)
 
@@ -52,7 +54,9 @@ async def _quarantine(connection: AsyncConnection, frames: Sequence[QuarantinedF
         "places": [_text(kept.where) for kept in frames],
         "received_ms": [kept.received_ms for kept in frames],
         "frames": [kept.frame for kept in frames],
-        "occurrences": _occurrences((kept.device_id, kept.received_ms, kept.reason, kept.frame) for kept in frames),
+        "occurrences": _occurrences(
+            (kept.device_id, kept.received_ms, kept.reason, kept.frame) for kept in frames
+        ),
     }
     await connection.execute(_QUARANTINE_INSERT, arguments)
 
