@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
+from random import Random
 
 from device_sim.device import MAX_UNCONFIRMED, SimDevice
 from device_sim.driver import Driver, Message
@@ -34,6 +35,13 @@ class Conductor:
         self._wakeups: list[tuple[int, int]] = []
         self._wakeup_of: list[int | None] = [None] * len(devices)
         self._pushed = 0
+        self._kept_share = 0.0
+        self._chance = Random(0)
+
+    def keep_also(self, share: float, chance: Random) -> None:
+        """Keep this share of the reports that nothing hangs on, too."""
+        self._kept_share = share
+        self._chance = chance
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -73,15 +81,15 @@ class Conductor:
     def disconnected(self, device: int, unconfirmed: Sequence[Message]) -> None:
         self._ledger.summary.disconnects += 1
         self._devices[device].disconnected(self._now_ms)
-        plain = [message for message in unconfirmed if message.report and not message.report.keep]
+        plain = [message for message in unconfirmed if message.label and not message.label.keep]
         if plain:
             self._again[device] = plain[-MAX_UNCONFIRMED:]
             self._give_up(plain[:-MAX_UNCONFIRMED])
 
     def confirmed(self, message: Message, took_s: float, refusal: int) -> None:
         self._ledger.latencies.add(took_s)
-        if message.report is not None:
-            self._ledger.confirmed(message.device, message.report, refusal, now_ms=self._unix_ms)
+        if message.label is not None:
+            self._ledger.confirmed(message, message.label, refusal, now_ms=self._unix_ms)
 
     def delivered(self, device: int, topic: str, payload: bytes) -> None:
         self._book(device, topic, payload)
@@ -91,6 +99,8 @@ class Conductor:
     # --- what devices say ------------------------------------------------------------------------
 
     def _say(self, happening: Happening) -> None:
+        if self._kept_share and not happening.keep:
+            happening = happening._replace(keep=self._chance.random() < self._kept_share)
         report = self._world.report(happening)
         device = self._devices[happening.device]
         self._send(device.say(report, self._now_ms, unix_ms=self._unix_ms))
@@ -99,8 +109,8 @@ class Conductor:
 
     def _send(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            if message.report is not None:
-                self._ledger.sent(message.device, message.report, self._unix_ms)
+            if message.label is not None:
+                self._ledger.sent(message.device, message.label, self._unix_ms)
             flight = self._weather.flight()
             if flight is UNHARMED:
                 self._publish(message)
@@ -118,8 +128,8 @@ class Conductor:
 
     def _give_up(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            if message.report is not None:
-                self._ledger.given_up(message.device, message.report)
+            if message.label is not None:
+                self._ledger.given_up(message.device, message.label)
 
     def _send_delayed(self) -> None:
         while self._delayed and self._delayed[0][0] <= self._now_ms:

@@ -6,6 +6,7 @@ from random import Random
 from msgspec.structs import replace
 
 from device_sim.driver import Message
+from device_sim.peek import Label, label_of
 from device_sim.profiles import Level, Profile
 from firmware_protocol import codec, topics
 from firmware_protocol.codec import Encoding
@@ -74,7 +75,7 @@ class FullDevice:
     def _message(self, publish: Publish) -> Message:
         if publish.topic != self._report_topic:
             return Message(self.number, publish.topic, publish.payload, None)
-        return Message(self.number, publish.topic, publish.payload, codec.decode_report(publish.payload))
+        return Message(self.number, publish.topic, publish.payload, label_of(publish.payload))
 
 
 class BasicDevice:
@@ -105,7 +106,7 @@ class BasicDevice:
         self._last_seq = max(self._last_seq + 1, unix_ms)
         stamped = replace(report, seq=self._last_seq, keep=False, reported_at_ms=unix_ms + self.skew_ms)
         frame = codec.encode_report(stamped, encoding=self._encoding)
-        message = Message(self.number, self._topic, frame, stamped)
+        message = Message(self.number, self._topic, frame, Label(0, self._last_seq, False))
         if self._online:
             return [message]
         self._held = message

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from device_sim.packets import Framing
-from firmware_protocol.messages import Report
+from device_sim.peek import Label
 
 
 class Message(NamedTuple):
@@ -14,8 +14,8 @@ class Message(NamedTuple):
     device: int
     topic: str
     payload: bytes
-    report: Report | None
-    """What it carries, as stamped; None for a hello."""
+    label: Label | None
+    """Of the report it carries; None for a hello."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from device_sim.profiles import DEFAULT_MIX, PROFILES, Kind, Profile, split_by_w
 from device_sim.world import Life, Trip, World
 from firmware_protocol.messages import DeviceId
 
+WARM_UP_MS = 1_800_000
+"""Three mean rides: then as many bikes are on the road as ever will be."""
 BANKS_PER_SLOT = 0.6
 """Room to return into, and enough to rent."""
 
@@ -98,20 +100,24 @@ class Fleet:
         )
 
     def world(self, *, starts_ms: int, trips: Iterator[Trip] | None = None) -> World:
-        """The lives of the fleet from that instant; the same seed lives the same life."""
+        """The lives of the fleet, begun a while before that instant so that some already ride; the same seed
+        lives the same life."""
+        begun_ms = starts_ms - WARM_UP_MS
         chance = Random(f"world {self.seed}")
         lives = [
-            _life(index, profile, place, now_ms=starts_ms, chance=chance)
+            _life(index, profile, place, now_ms=begun_ms, chance=chance)
             for index, (profile, place) in enumerate(zip(self.profiles, self.places, strict=True))
         ]
-        return World(
+        world = World(
             lives,
             self.town,
             chance=chance,
             noise=Random(f"noise {self.seed}"),
-            starts_ms=starts_ms,
+            starts_ms=begun_ms,
             trips=trips,
         )
+        world.skip(starts_ms)
+        return world
 
 
 def password(secret: bytes, device_id: str) -> str:

@@ -100,7 +100,7 @@ class LeanDriver:
         self._lines[line.key] = None
         self._refused += line.refusal != 0
         devices = self._parties[line.key].devices
-        if line.was_up:
+        if line.was_up and not self._stopping:
             self._connected -= len(devices)
             unconfirmed = line.unconfirmed()
             for device in devices:

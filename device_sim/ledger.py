@@ -4,11 +4,12 @@ from dataclasses import asdict, dataclass, field
 from math import ceil, log2
 
 from device_sim.device import SimDevice
+from device_sim.driver import Message
 from device_sim.faults import FaultCounts
 from device_sim.fleet import Fleet
+from device_sim.peek import Label
 from device_sim.profiles import Level
 from device_sim.truth import DeviceTruth, Stamp, TruthLog
-from firmware_protocol.messages import Report
 
 NO_LISTENER = 16
 """MQTT 5 reason code: the broker took the message and had nobody to give it to."""
@@ -84,45 +85,50 @@ class Ledger:
             for device, profile in zip(devices, fleet.profiles, strict=True)
         ]
         self._log = log
+        self._unconfirmed = 0
+        self._outstanding = 0
 
-    def sent(self, device: int, report: Report, now_ms: int) -> None:
+    def sent(self, device: int, label: Label, now_ms: int) -> None:
         """A report goes out, perhaps again."""
         truth = self.truths[device]
-        stamp = stamp_of(report)
+        stamp = (label.boot, label.seq)
         if stamp in truth.unconfirmed or stamp in truth.outstanding:
             self.summary.resent += 1
             return
         truth.unconfirmed.add(stamp)
+        self._unconfirmed += 1
         self.summary.sent += 1
-        if report.keep:
+        if label.keep:
             truth.outstanding.add(stamp)
+            self._outstanding += 1
             self.summary.kept += 1
         if self._log is not None:
-            self._log.sent(truth.device_id, report, now_ms)
+            self._log.sent(truth.device_id, label, now_ms)
 
-    def given_up(self, device: int, report: Report) -> None:
+    def given_up(self, device: int, label: Label) -> None:
         """A plain report did not reach the broker and will not be sent again; kept ones will."""
         truth = self.truths[device]
-        if not report.keep and stamp_of(report) in truth.unconfirmed:
-            truth.unconfirmed.discard(stamp_of(report))
+        if not label.keep and (label.boot, label.seq) in truth.unconfirmed:
+            self._no_longer_unconfirmed(truth, (label.boot, label.seq))
             self.summary.dropped += 1
 
-    def confirmed(self, device: int, report: Report, refusal: int, *, now_ms: int) -> None:
+    def confirmed(self, message: Message, label: Label, refusal: int, *, now_ms: int) -> None:
         """The broker spoke of a report: refusal 0 means that it has it."""
-        truth = self.truths[device]
-        stamp = stamp_of(report)
+        truth = self.truths[message.device]
+        stamp = (label.boot, label.seq)
         if stamp not in truth.unconfirmed:
             return
         if refusal:
             self.summary.unheard += refusal == NO_LISTENER
             self.summary.refused += refusal != NO_LISTENER
-            if not report.keep:
-                truth.unconfirmed.discard(stamp)
+            if not label.keep:
+                self._no_longer_unconfirmed(truth, stamp)
             return
-        truth.unconfirmed.discard(stamp)
+        self._no_longer_unconfirmed(truth, stamp)
         self.summary.acked += 1
-        if truth.newest is None or stamp > stamp_of(truth.newest):
-            truth.newest = report
+        if stamp > truth.newest_stamp:
+            truth.newest_stamp = stamp
+            truth.newest_frame = message.payload
         if self._log is not None:
             self._log.acked(truth.device_id, stamp, now_ms)
 
@@ -130,10 +136,15 @@ class Ledger:
         truth = self.truths[device]
         if stamp in truth.outstanding:
             truth.outstanding.discard(stamp)
+            self._outstanding -= 1
             truth.receipted.add(stamp)
             self.summary.receipted += 1
             if self._log is not None:
                 self._log.receipted(truth.device_id, stamp, now_ms)
+
+    def _no_longer_unconfirmed(self, truth: DeviceTruth, stamp: Stamp) -> None:
+        truth.unconfirmed.discard(stamp)
+        self._unconfirmed -= 1
 
     def flush(self) -> None:
         if self._log is not None:
@@ -141,22 +152,17 @@ class Ledger:
 
     @property
     def open_count(self) -> int:
-        """Reports whose fate is not known yet."""
-        return sum(len(truth.unconfirmed | truth.outstanding) for truth in self.truths)
+        """What is still awaited: confirmations and receipts."""
+        return self._unconfirmed + self._outstanding
 
     def settled(self, devices: list[SimDevice]) -> Summary:
         """The summary with everything that is counted at the end."""
         summary = self.summary
         for truth, device in zip(self.truths, devices, strict=True):
             truth.kept_lost = device.kept_lost
-        summary.kept_outstanding = sum(len(truth.outstanding) for truth in self.truths)
-        summary.unconfirmed = sum(len(truth.unconfirmed) for truth in self.truths)
+        summary.kept_outstanding = self._outstanding
+        summary.unconfirmed = self._unconfirmed
         summary.kept_lost = sum(device.kept_lost for device in devices)
         summary.puback_p50_ms = self.latencies.percentile_ms(0.50)
         summary.puback_p99_ms = self.latencies.percentile_ms(0.99)
         return summary
-
-
-def stamp_of(report: Report) -> Stamp:
-    """(boot, seq) of a report that was stamped."""
-    return (report.boot, report.seq or 0)

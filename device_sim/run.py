@@ -52,6 +52,8 @@ class RunPlan:
     trips: Iterator[Trip] | None = None
     starts_ms: int | None = None
     """The simulated instant of the start; None is now."""
+    kept_share: float = 0.0
+    """Of the heartbeats that are kept as well, for trials of receipts."""
     drain_s: float = 15.0
     """How long to wait at the end for confirmations and receipts that are still out."""
     last_words: bool = False
@@ -115,6 +117,7 @@ class _Run:
         self._ledger = Ledger(fleet, self._devices, log)
         self._ledger.summary.faults = weather.counts
         self._conductor = Conductor(self._world, self._devices, weather=weather, ledger=self._ledger)
+        self._conductor.keep_also(plan.kept_share, Random(f"kept {fleet.seed}"))
         self._driver = self._conductor.driver = _driver(fleet, plan, self._devices, self._conductor)
         self._begun_s = time.monotonic()
         self._told = (self._begun_s, 0)

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from msgspec import Struct
 
-from firmware_protocol.messages import Report
+from device_sim.peek import Label
 
 Stamp = tuple[int, int]
 """(boot, seq)"""
@@ -34,8 +34,9 @@ class DeviceTruth:
     kind: str
     basic: bool
     skew_ms: int
-    newest: Report | None = None
-    """As stamped, of the reports the broker has confirmed."""
+    newest_stamp: Stamp = (-1, -1)
+    newest_frame: bytes = b""
+    """Of the reports the broker has confirmed."""
     unconfirmed: set[Stamp] = field(default_factory=set)
     """Sent, and neither confirmed nor given up."""
     outstanding: set[Stamp] = field(default_factory=set)
@@ -51,10 +52,10 @@ class TruthLog:
         self._file = file
         self._lines: list[str] = []
 
-    def sent(self, device_id: str, report: Report, now_ms: int) -> None:
-        kept = "true" if report.keep else "false"
+    def sent(self, device_id: str, label: Label, now_ms: int) -> None:
+        kept = "true" if label.keep else "false"
         self._lines.append(
-            f'{{"device":"{device_id}","boot":{report.boot},"seq":{report.seq or 0},'
+            f'{{"device":"{device_id}","boot":{label.boot},"seq":{label.seq},'
             f'"kept":{kept},"sent_ms":{now_ms}}}\n'
         )
 

@@ -105,6 +105,11 @@ class World:
                 yield from self._happen(index, event, what)
         self.now_ms = max(self.now_ms, until_ms)
 
+    def skip(self, until_ms: int) -> None:
+        """Let life go on to that instant unheard."""
+        for _ in self.advance(until_ms):
+            pass
+
     def report(self, happening: Happening) -> Report:
         """The whole state of the device that has something to say."""
         return self.lives[happening.device].report(happening.at_ms, self._noise, keep=happening.keep)
