@@ -57,6 +57,8 @@ class Sent(Struct):
     late_ticks: int = 0
     """Ticks that began more than 50 ms after they were due: the generator was the bottleneck."""
     took_s: float = 0.0
+    cpu_s: float = 0.0
+    """Of the generator itself while it sent."""
 
 
 class Publisher(asyncio.Protocol):
@@ -165,9 +167,10 @@ async def run(load: Load) -> Sent:
     print("READY", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     topics = [encoded_topic(report_topic(load.device_id(index))) for index in range(load.devices)]
-    started_s = time.monotonic()
+    started_s, started_cpu_s = time.monotonic(), time.process_time()
     await _send(load, sent, publishers, topics)
     sent.took_s = time.monotonic() - started_s
+    sent.cpu_s = time.process_time() - started_cpu_s
     with suppress(TimeoutError):
         async with asyncio.timeout(60):
             await all_acknowledged.wait()
