@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from cli.servers.account import reachable_root
+from cli.servers.broker import PrivateBroker
 from cli.servers.folder import sweep
 from cli.servers.postgres_program import Wanted
 from cli.stack import STATE_FOLDER, Stack
@@ -53,10 +54,18 @@ def empty_database(stack: Stack) -> Iterator[str]:
 
 @pytest.fixture
 def database(stack: Stack, migrated_template: str) -> Iterator[str]:
-    """The dsn of a fresh, migrated database."""
+    """The dsn of a fresh, migrated database; the broker has forgotten what earlier gateways left in it."""
+    stack.broker.forget()
     dsn = stack.postgres.create_database(template=migrated_template)
     yield dsn
     stack.postgres.drop_database(dsn)
+
+
+@pytest.fixture
+def broker(stack: Stack) -> PrivateBroker:
+    """The broker without sessions and queues of earlier tests."""
+    stack.broker.forget()
+    return stack.broker
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from cli.servers.mqtt_probe import connack_code
 from cli.servers.private_server import NotYet, PrivateServer
 
 RELOAD_DEADLINE_S = 30.0
+DATABASE_NAME = "mosquitto.db"
 PROBE_USER = "lk-probe"
 """No device can have this name: the registry refuses ids that begin with `lk-`."""
 
@@ -86,6 +87,12 @@ class PrivateBroker(PrivateServer):
         code = connack_code(self.internal_port, PROBE_USER, self.bridge_user, self.bridge_password)
         if code != 0:
             raise NotYet(f"CONNACK {code}")
+
+    def forget(self) -> None:
+        """Restarts without sessions and queues; who may connect stays."""
+        self.kill()
+        (self.data_dir / DATABASE_NAME).unlink(missing_ok=True)
+        self.start()
 
     def set_devices(self, devices: Mapping[str, str]) -> None:
         """Makes device id -> password the whole list of who may connect; returns when the broker knows it."""

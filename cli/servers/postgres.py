@@ -45,7 +45,7 @@ class PrivatePostgres(PrivateServer):
         """Where clients connect; the user may create databases and extensions."""
         return f"postgresql://{OWNER}:{self._password}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, *, template: str = "template1") -> str:
+    def create_database(self, *, template: str = "template0") -> str:
         """A fresh database, a copy of `template`; returns its dsn."""
         name = f"lk_{os.urandom(6).hex()}"
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
@@ -61,7 +61,9 @@ class PrivatePostgres(PrivateServer):
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
             if found is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                connection.execute(
+                    sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
+                )
         return self.dsn(name)
 
     def drop_database(self, dsn: str) -> None:

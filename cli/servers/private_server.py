@@ -6,13 +6,14 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 from cli.servers.account import Account
 from cli.servers.errors import ServerDied, ServerSilent
 from cli.servers.ports import PortReservation, reserve_port
-from cli.servers.process_tree import is_gone, signal_tree
+from cli.servers.process_tree import is_gone, is_stopped, signal_tree
 from cli.servers.spawn import Child, spawn
 
 ANSWER_DEADLINE_S = 90.0
@@ -136,11 +137,11 @@ class PrivateServer(ABC):
             return
         killed = signal_tree(self.pid, signal.SIGKILL)
         self._child.wait()
-        _wait_gone(killed)
+        _wait_for(killed, is_gone)
 
     def freeze(self) -> None:
-        """SIGSTOP: it holds its connections and answers nothing."""
-        signal_tree(self.pid, signal.SIGSTOP)
+        """SIGSTOP: it holds its connections and answers nothing; returns when no child runs on."""
+        _wait_for(signal_tree(self.pid, signal.SIGSTOP), is_stopped)
 
     def thaw(self) -> None:
         """SIGCONT."""
@@ -179,8 +180,8 @@ class PrivateServer(ABC):
         self._reserved = []
 
 
-def _wait_gone(pids: list[int]) -> None:
-    """Children of a killed server are not ours to reap; they are gone when /proc says so."""
+def _wait_for(pids: list[int], reached: Callable[[int], bool]) -> None:
+    """Children of a server are not ours to wait for; /proc says what became of them."""
     deadline = time.monotonic() + STOP_DEADLINE_S
-    while not all(is_gone(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.005)
+    while not all(reached(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.002)

@@ -38,6 +38,12 @@ def is_gone(pid: int) -> bool:
     return stat is None or stat[2] == "Z"
 
 
+def is_stopped(pid: int) -> bool:
+    """True when SIGSTOP has taken effect, or the process ended."""
+    stat = _stat(pid)
+    return stat is None or stat[2] in "TtZ"
+
+
 def working_below(folder: Path, programs: frozenset[str]) -> list[int]:
     """Processes of these programs whose working folder is `folder` or below it: the orphans of a killed run."""
     found = []
