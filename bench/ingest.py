@@ -12,6 +12,7 @@ RATE_PER_S = 15_000
 LOW_RATE_PER_S = 5_000
 KILL_RATE_PER_S = 10_000
 STORM_DEVICES = 5_000
+FLEET_SIZES = (1_000, 200_000)
 SERVERS = ("gateway", "postgres", "redis", "mosquitto")
 MEGABYTE = 1024 * 1024
 
@@ -20,7 +21,7 @@ def measure(stack: Stack, folder: Path, *, seconds: float, search: bool = True) 
     """`seconds` is the length of the main run; everything else is shorter. Takes about four times as long."""
     result = Result("ingest")
     short_s = max(5.0, seconds / 6)
-    with load_rig(stack, folder, devices=20_000) as rig:
+    with load_rig(stack, folder, devices=20_000, registered=max(FLEET_SIZES)) as rig:
         main = rig.run(rate_per_s=RATE_PER_S, seconds=seconds)
         _note_main(result, main)
         low = rig.run(rate_per_s=LOW_RATE_PER_S, seconds=short_s)
@@ -69,11 +70,22 @@ def _note_whole(result: Result, what: str, run: LoadRun) -> None:
 
 
 def _note_fleet_sizes(rig: LoadRig, result: Result, seconds: float) -> None:
-    """The same rate over a small part of the fleet and over all of it."""
-    for devices in (1_000, rig.base.devices):
-        run = rig.run(rate_per_s=LOW_RATE_PER_S, seconds=seconds, devices=devices)
-        _note_whole(result, f"{devices} devices", run)
-        result.metrics[f"gateway_us_with_{devices}_devices"] = run.spent.us_per(run.sent.sent, "gateway")
+    """The same rate over a small fleet and over one that fills most of the state cache."""
+    costs = []
+    for devices in FLEET_SIZES:
+        # First every device once: a state that is not in memory is read once, whatever the size of the fleet.
+        rig.run(rate_per_s=RATE_PER_S, seconds=max(1.0, devices / RATE_PER_S), devices=devices)
+        run = rig.run(rate_per_s=RATE_PER_S, seconds=seconds, devices=devices)
+        result.check(
+            f"{devices:,} devices: every report stored once", run.rows == run.distinct == run.sent.sent
+        )
+        costs.append(run.spent.us_per(run.sent.sent, "gateway"))
+        result.metrics[f"gateway_us_with_{devices}_devices"] = costs[-1]
+    result.check(
+        "gateway CPU per report within 20 % from the smallest to the largest fleet",
+        max(costs) < 1.2 * min(costs),
+        ", ".join(f"{cost:.1f} us" for cost in costs),
+    )
 
 
 def _search(rig: LoadRig, seconds: float) -> float:

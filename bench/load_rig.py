@@ -179,7 +179,7 @@ class LoadRig:
         return matches
 
 
-def register(stack: Stack, dsn: str, load: Load) -> None:
+def register(dsn: str, load: Load) -> None:
     """The fleet in the registry, with the boot number its frames carry already given."""
     with psycopg.connect(dsn) as connection:
         devices = [NewDevice(load.device_id(index), LOAD_MODEL.model) for index in range(load.devices)]
@@ -192,15 +192,15 @@ def register(stack: Stack, dsn: str, load: Load) -> None:
 
 
 @contextmanager
-def load_rig(stack: Stack, folder: Path, *, devices: int = 20_000) -> Iterator[LoadRig]:
-    """A ready gateway over an empty Redis and a fresh database that knows the load fleet."""
+def load_rig(stack: Stack, folder: Path, *, devices: int, registered: int = 0) -> Iterator[LoadRig]:
+    """A ready gateway over an empty Redis and a fresh database that knows the load fleet, or more than it."""
     folder.mkdir(parents=True, exist_ok=True)
     with redis.Redis.from_url(stack.redis.url()) as client:
         client.flushall()
     dsn = stack.create_database()
     migrate(dsn, "require" if stack.postgres.timescale else "off")
     rig = LoadRig(stack, dsn, folder, devices)
-    register(stack, dsn, rig.base)
+    register(dsn, replace(rig.base, devices=max(devices, registered)))
     try:
         rig.gateway.start()
         yield rig
