@@ -1,0 +1,61 @@
+"""What the API needs to read of the world besides the live feed."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from firmware_protocol.messages import DeviceId
+from gateway.core.live_state import LiveState
+from gateway.reading import BadCursor as BadCursor
+from gateway.reading import BadRange as BadRange
+from gateway.reading import HistoryPage as HistoryPage
+from gateway.reading import HistoryQuestion as HistoryQuestion
+from gateway.reading import KnownDevice as KnownDevice
+from gateway.reading import QuarantineRow as QuarantineRow
+from gateway.reading import RawPoint as RawPoint
+from gateway.reading import Step as Step
+from gateway.reading import StepPoint as StepPoint
+
+
+class Devices(Protocol):
+    """The registry, as far as it is read."""
+
+    async def find(self, name: str) -> KnownDevice | None:
+        """By device id or current public id. Raises StoreUnavailable."""
+
+    async def page(self, after: str, limit: int) -> Sequence[KnownDevice]:
+        """In the order of device ids, after this one. Raises StoreUnavailable."""
+
+
+class History(Protocol):
+    """Stored reports."""
+
+    async def page(self, question: HistoryQuestion) -> HistoryPage:
+        """Raises BadRange, BadCursor, StoreUnavailable."""
+
+
+class Quarantine(Protocol):
+    """Frames that nobody understood."""
+
+    async def page(self, before: int | None, limit: int) -> Sequence[QuarantineRow]:
+        """Newest first, older than number `before`. Raises StoreUnavailable."""
+
+
+class SavedStates(Protocol):
+    """The way to a device's state while Redis is away."""
+
+    async def saved(self, device_no: int) -> LiveState | None:
+        """At most a minute old while the device reports. Raises StoreUnavailable."""
+
+
+class Truth(Protocol):
+    """Whether PostgreSQL answers."""
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable."""
+
+
+class LiveStatesRead(Protocol):
+    """What Redis believes now."""
+
+    async def get(self, device_id: DeviceId) -> LiveState | None:
+        """Raises StoreUnavailable."""

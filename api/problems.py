@@ -1,0 +1,159 @@
+"""Every error of the HTTP API as an RFC 9457 problem."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from msgspec import Struct
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from gateway.ports import StoreUnavailable
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:latchkey:problem:"
+
+MAX_SAID_CHARS = 80
+"""Of what a client sent, when it is repeated to it."""
+
+
+class FieldFault(Struct, frozen=True):
+    """One parameter that is wrong, and how."""
+
+    field: str
+    detail: str
+
+
+class Problem(Exception):
+    """An answer that is an error. `kind` is its type, a name that programs compare."""
+
+    def __init__(
+        self,
+        kind: str,
+        status: int,
+        detail: str,
+        *,
+        fields: Sequence[FieldFault] = (),
+        retry_after_s: int = 0,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.status = status
+        self.detail = detail
+        self.fields = fields
+        self.retry_after_s = retry_after_s
+
+
+class ProblemModel(BaseModel):
+    """An RFC 9457 problem: `type` is stable and for programs, `detail` is for people."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:latchkey:problem:bad_request",
+                    "title": "Bad request",
+                    "status": 422,
+                    "detail": "radius_m: must be more than 0 and at most 10000",
+                    "instance": "/v1/nearby",
+                    "fields": [{"field": "radius_m", "detail": "must be more than 0 and at most 10000"}],
+                }
+            ]
+        }
+    )
+
+    type: str = Field(description="A URN that names the sort of problem.")
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="The path that was asked.")
+    fields: list[dict[str, str]] | None = Field(None, description="Which parameters are wrong, and how.")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of the problems a route may answer with."""
+    schema = {"$ref": "#/components/schemas/ProblemModel"}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "model": ProblemModel,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
+def printable(text: str) -> str:
+    """What a peer said, as it may be shown to a person."""
+    return "".join(c if c.isprintable() else "?" for c in text[:MAX_SAID_CHARS])
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    """The problem as an answer to this request."""
+    body: dict[str, Any] = {
+        "type": TYPE_PREFIX + problem.kind,
+        "title": problem.kind.replace("_", " ").capitalize(),
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request.url.path,
+    }
+    if problem.fields:
+        body["fields"] = [{"field": fault.field, "detail": fault.detail} for fault in problem.fields]
+    headers = {"Retry-After": str(problem.retry_after_s)} if problem.retry_after_s else None
+    return Response(msgspec.json.encode(body), problem.status, headers, MEDIA_TYPE)
+
+
+def bad_request(faults: Sequence[FieldFault]) -> Problem:
+    """Parameters that cannot be taken."""
+    detail = "; ".join(f"{fault.field}: {fault.detail}" for fault in faults)
+    return Problem("bad_request", 422, detail, fields=faults)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the app a problem."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(StoreUnavailable, _on_store)
+    app.add_exception_handler(Exception, _on_defect)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(request, error)
+
+
+async def _on_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(request, bad_request([_fault(one) for one in error.errors()]))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = HTTPStatus(error.status_code).name.lower()
+    response = problem_response(request, Problem(kind, error.status_code, str(error.detail)))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_store(request: Request, error: Exception) -> Response:
+    log.warning("store_unavailable", path=printable(request.url.path), reason=printable(str(error)))
+    detail = "A store behind this answer is out of reach; ask again."
+    return problem_response(request, Problem("store_unavailable", 503, detail, retry_after_s=1))
+
+
+async def _on_defect(request: Request, error: Exception) -> Response:
+    log.error("request_failed", path=printable(request.url.path), exc_info=error)
+    detail = "This should not have happened and was logged."
+    return problem_response(request, Problem("internal_error", 500, detail))
+
+
+def _fault(error: Mapping[str, Any]) -> FieldFault:
+    where = ".".join(str(part) for part in error["loc"] if part not in ("query", "path", "body"))
+    return FieldFault(printable(where or "request"), str(error["msg"]))

@@ -1,0 +1,130 @@
+"""What a device reported, raw or by the minute, hour or day."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AwareDatetime
+
+from api.device_answer import bolt_name
+from api.instants import instant, unix_ms
+from api.ports import BadCursor, HistoryQuestion, RawPoint, Step, StepPoint
+from api.problems import FieldFault, Problem, bad_request, responses
+from api.routes.devices import NAME_PATTERN, known_device
+from api.schemas import HistoryAnswer, RawPointModel, StepPointModel
+from api.world import world_of
+from firmware_protocol.messages import Bolt
+from geo.point import E7
+
+WIDEST: dict[Step, timedelta] = {
+    "raw": timedelta(days=7),
+    "1m": timedelta(days=31),
+    "1h": timedelta(days=2 * 366),
+    "1d": timedelta(days=20 * 366),
+}
+"""By step: some ten thousand points of a device that reports every minute."""
+
+DEFAULT_RANGE = timedelta(days=1)
+EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+LATEST = datetime.fromisoformat("2100-01-01T00:00:00+00:00")
+
+router = APIRouter(tags=["devices"])
+
+
+@router.get(
+    "/v1/devices/{id}/history",
+    summary="What a device reported",
+    response_model=HistoryAnswer,
+    responses=responses(404, 422, 503),
+)
+async def history(
+    request: Request,
+    name: Annotated[
+        str, Path(alias="id", pattern=NAME_PATTERN, description="Device id or current public id")
+    ],
+    since: Annotated[
+        AwareDatetime | None, Query(alias="from", description="Inclusive; a day before `to`")
+    ] = None,
+    until: Annotated[
+        AwareDatetime | None, Query(alias="to", description="Exclusive; now when left out")
+    ] = None,
+    step: Annotated[Step, Query(description="`raw` gives every report")] = "raw",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    after: Annotated[str | None, Query(max_length=200, description="The `next` of the page before")] = None,
+) -> Response:
+    """Oldest first; ask again with `after` until `next` is null."""
+    world = world_of(request)
+    end = until or instant(world.clock.now_ms())
+    start = since or end - DEFAULT_RANGE
+    _refuse_absurd(start, end, step)
+    device = await known_device(world, name)
+    question = HistoryQuestion(device.record.device_no, step, unix_ms(start), unix_ms(end), limit, after)
+    try:
+        page = await world.history.page(question)
+    except BadCursor as error:
+        raise bad_request([FieldFault("after", "is not the `next` of this question")]) from error
+    # Rows of our own store need no second validation, which would cost more than reading them.
+    answer = HistoryAnswer.model_construct(
+        device_id=device.record.device_id,
+        step=step,
+        points=[_point(point) for point in page.points],
+        next=page.next_after,
+    )
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def _refuse_absurd(start: datetime, end: datetime, step: Step) -> None:
+    """Raises Problem for a range that is empty, unreal or too wide for its step."""
+    if not start < end:
+        raise bad_request([FieldFault("from", "must be before `to`")])
+    if start < EARLIEST or end > LATEST:
+        raise bad_request([FieldFault("from, to", f"must lie between {EARLIEST:%Y} and {LATEST:%Y}")])
+    widest = WIDEST[step]
+    if end - start > widest:
+        wider = [name for name, reach in WIDEST.items() if reach >= end - start]
+        advice = f"use step={wider[0]}" if wider else "ask for less"
+        detail = f"at step={step} a range is at most {widest.days} days: {advice}"
+        raise Problem("range_too_wide", 422, detail, fields=[FieldFault("from, to", detail)])
+
+
+def _point(point: RawPoint | StepPoint) -> RawPointModel | StepPointModel:
+    return _raw(point) if isinstance(point, RawPoint) else _step(point)
+
+
+def _raw(point: RawPoint) -> RawPointModel:
+    return RawPointModel.model_construct(
+        at=instant(point.at_ms),
+        received_at=instant(point.received_ms),
+        boot=point.boot,
+        seq=point.seq,
+        clock_suspect=point.clock_suspect,
+        kept=point.kept,
+        lat=_degrees(point.lat_e7),
+        lon=_degrees(point.lon_e7),
+        accuracy_m=point.accuracy_m,
+        battery_pct=point.battery_pct,
+        bolt=None if point.bolt is None else bolt_name(Bolt(point.bolt)),
+        moving=point.moving,
+        units=point.units,
+        spaces=point.spaces,
+        signal_dbm=point.signal_dbm,
+    )
+
+
+def _step(point: StepPoint) -> StepPointModel:
+    return StepPointModel.model_construct(
+        at=instant(point.at_ms),
+        reports=point.reports,
+        lat=_degrees(point.lat_e7),
+        lon=_degrees(point.lon_e7),
+        battery_min_pct=point.battery_min_pct,
+        battery_max_pct=point.battery_max_pct,
+        units_min=point.units_min,
+        units_max=point.units_max,
+        spaces_min=point.spaces_min,
+        spaces_max=point.spaces_max,
+    )
+
+
+def _degrees(value_e7: int | None) -> float | None:
+    return None if value_e7 is None else value_e7 / E7

@@ -1,0 +1,129 @@
+"""Devices around a point, nearest first."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from msgspec import Meta, Struct
+
+from api.live.fleet_view import Near
+from api.live.map_device import map_device_json
+from api.live.traits import MapFilter, kinds_mask
+from api.problems import FieldFault, bad_request, printable, responses
+from api.schemas import NearbyAnswer
+from api.world import world_of
+from gateway.core.device import Kind
+from geo.point import Point, from_degrees
+
+MAX_RADIUS_M = 10_000
+"""A long walk; wider questions are maps, and have the WebSocket."""
+
+MAX_NEARBY = 200
+"""More than a list on a phone shows."""
+
+_KINDS = {kind.name.lower(): kind for kind in Kind}
+
+router = APIRouter(tags=["map"])
+
+
+class NearbyQuery(Struct, frozen=True):
+    """The parameters as they are after parsing."""
+
+    lat: float
+    lon: float
+    radius_m: Annotated[float, Meta(gt=0, le=MAX_RADIUS_M)] = 500.0
+    kinds: str = ""
+    min_battery_pct: Annotated[int, Meta(ge=0, le=100)] = 0
+    availability: Literal["available", "any"] = "available"
+    limit: Annotated[int, Meta(ge=1, le=MAX_NEARBY)] = 50
+
+    def centre(self) -> Point:
+        """Raises Problem when it is not on the earth."""
+        try:
+            return from_degrees(self.lat, self.lon)
+        except (ValueError, OverflowError) as error:
+            detail = "lat must be within ±90 and lon within ±180"
+            raise bad_request([FieldFault("lat, lon", detail)]) from error
+
+    def wanted(self) -> MapFilter:
+        """Raises Problem for an unknown kind."""
+        names = [name for name in self.kinds.split(",") if name]
+        if unknown := set(names) - _KINDS.keys():
+            detail = f"unknown: {printable(', '.join(sorted(unknown)))}; there are {', '.join(_KINDS)}"
+            raise bad_request([FieldFault("kinds", detail)])
+        return MapFilter(
+            kinds=kinds_mask({_KINDS[name] for name in names}),
+            only_available=self.availability == "available",
+            min_battery_pct=self.min_battery_pct,
+        )
+
+
+def parse_query(parameters: Mapping[str, str]) -> NearbyQuery:
+    """Raises Problem that names the parameter."""
+    try:
+        return msgspec.convert(dict(parameters), NearbyQuery, strict=False)
+    except msgspec.ValidationError as error:
+        # msgspec ends its sentence with "- at `$.name`", and names a missing one in it.
+        detail, _, where = str(error).partition(" - at `$.")
+        field = where.rstrip("`") or detail.rpartition("field `")[2].rstrip("`")
+        raise bad_request([FieldFault(printable(field), printable(detail))]) from error
+
+
+def _parameter(
+    name: str, schema: Mapping[str, Any], description: str, *, required: bool = False
+) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}
+
+
+_PARAMETERS = [
+    _parameter(
+        "lat", {"type": "number", "minimum": -90, "maximum": 90, "example": 31.2304}, "Degrees", required=True
+    ),
+    _parameter(
+        "lon",
+        {"type": "number", "minimum": -180, "maximum": 180, "example": 121.4737},
+        "Degrees",
+        required=True,
+    ),
+    _parameter(
+        "radius_m",
+        {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_RADIUS_M, "default": 500},
+        "Metres",
+    ),
+    _parameter("kinds", {"type": "string", "example": "bike,cabinet"}, "Comma-separated; all when left out"),
+    _parameter(
+        "min_battery_pct",
+        {"type": "integer", "minimum": 0, "maximum": 100, "default": 0},
+        "For bikes; one whose charge is unknown counts as empty. Says nothing about cabinets and lockers.",
+    ),
+    _parameter(
+        "availability",
+        {"type": "string", "enum": ["available", "any"], "default": "available"},
+        "`any` also shows what cannot be rented, with the reasons",
+    ),
+    _parameter(
+        "limit", {"type": "integer", "minimum": 1, "maximum": MAX_NEARBY, "default": 50}, "At most so many"
+    ),
+]
+
+
+# Read and written without the framework's models: they would cost more than the search itself.
+@router.get(
+    "/v1/nearby",
+    summary="Devices around a point, nearest first",
+    responses={200: {"model": NearbyAnswer}, **responses(422)},
+    openapi_extra={"parameters": _PARAMETERS},
+)
+async def nearby(request: Request) -> Response:
+    """Answered from memory; distances are exact on the sphere."""
+    query = parse_query(request.query_params)
+    world = world_of(request)
+    found = world.view.nearby(query.centre(), query.radius_m, query.wanted(), limit=query.limit)
+    stale = b"true" if world.relay.is_stale else b"false"
+    body = b'{"devices":[' + b",".join(map(_near_json, found)) + b'],"stale":' + stale + b"}"
+    return Response(body, media_type="application/json")
+
+
+def _near_json(near: Near) -> bytes:
+    return bytes(map_device_json(near.entry))[:-1] + b',"distance_m":%.1f}' % near.distance_m
