@@ -156,7 +156,7 @@ class FakeCity:
             if now_s < device.next_report_s:
                 continue
             if device.way:
-                self._ride(device, 4.5 * 3.0)
+                self._ride(device, self.chance.uniform(3.5, 6.5) * 3.0)
                 device.next_report_s = now_s + self.chance.uniform(2.6, 3.4)
             elif device.slots and self.chance.random() < 0.02:
                 slot = self.chance.choice(device.slots)
@@ -274,7 +274,7 @@ def app_of(city: FakeCity, *, alive: bool) -> FastAPI:
 
     @app.get("/v1/fleet")
     async def fleet() -> Json:
-        return {"total": len(city.devices), "box": box_of(city)}
+        return {"devices": len(city.devices), "groups": [], "stale": False}
 
     @app.get("/v1/devices/{id_}")
     async def device(id_: str) -> Json:
@@ -317,16 +317,6 @@ def device_json(city: FakeCity, id_: str) -> Json:
         "firmware": "1.4.2",
         "availability": {name: shown[name] for name in ("available", "reasons", "units", "spaces")},
     }
-
-
-def box_of(city: FakeCity) -> list[float] | None:
-    """The box with nearly all devices: the outermost fiftieths would make it too wide to be pretty."""
-    lats = sorted(device.shown["lat"] for device in city.devices.values())
-    lons = sorted(device.shown["lon"] for device in city.devices.values())
-    if not lats:
-        return None
-    low, high = len(lats) // 50, len(lats) - 1 - len(lats) // 50
-    return [lons[low], lats[low], lons[high], lats[high]]
 
 
 async def tell(socket: WebSocket, conversation: Conversation) -> None:

@@ -3,11 +3,10 @@
 import "maplibre-gl/dist/maplibre-gl.css";
 import "./page.css";
 import { Card } from "./details/card";
-import { getJson } from "./details/device";
 import { byId, el, say } from "./dom";
 import { offerHooks } from "./hooks";
 import type { Conversation } from "./live/conversation";
-import type { Box, MapDevice } from "./live/frames";
+import type { MapDevice } from "./live/frames";
 import { Live, liveUrl } from "./live/live";
 import { canDraw, FleetMap, type View } from "./map/fleet_map";
 import { lookOf, LOOK_WORDS } from "./map/look";
@@ -15,18 +14,22 @@ import type { Theme } from "./map/theme";
 import { connectionOf } from "./panel/connection";
 import { Panel } from "./panel/panel";
 import { Rate, tallyOf } from "./panel/tally";
-import { startOf } from "./start";
+import { denseBox, fleetSize, MOST_FOR_OVERVIEW, somePlace, WHOLE_WORLD } from "./start";
 import { ageWords, countWords, deviceTitle, refusalWords, zoomHelps } from "./words/words";
 
-const NEAREST = 8;
+const NEAREST = 6;
 const FIGURES_MS = 300;
 const CLOSE_UP_ZOOM = 16;
-const WHOLE_WORLD: Box = [-180, -85, 180, 85];
+const START_ZOOM = 13;
+const OVERVIEW_MS = 400;
+const MOST_UNSTEADY = 12;
 
 let view: View | null = null;
 let theme = startTheme();
 let devices: ReadonlyMap<string, MapDevice> = new Map();
 let figures_due = true;
+/** The timer of the overview while it lasts. */
+let overview: number | null = /^#\d/.test(location.hash) ? null : 0;
 const rate = new Rate(61);
 
 const panel = new Panel({
@@ -48,43 +51,68 @@ setInterval(() => figures_due = true, 1000);
 void showFleetSize();
 setInterval(() => void showFleetSize(), 15_000);
 offerHooks(live, map, card);
+// A link to a place wins; else the page starts where the fleet is.
 if (map === null) listOnly();
-else if (new URLSearchParams(location.search).get("tiles") === "osm") {
+else if (overview !== null) void beginOverview();
+if (new URLSearchParams(location.search).get("tiles") === "osm") {
   panel.setTiles(true);
-  map.setTiles(true);
+  map?.setTiles(true);
 }
 
 function openMap(): FleetMap {
-  // A link to a place wins; else the page starts where the fleet is.
-  const linked = /^#\d/.test(location.hash);
-  const opened = new FleetMap(byId("map"), theme, {
+  return new FleetMap(byId("map"), theme, {
     onView: (seen) => {
       view = seen;
-      if (linked || started) watch();
+      watch();
     },
     onPick: pick,
     onPoint: showTip,
+    onTouched: () => endOverview(),
   });
-  let started = linked;
-  if (!linked) {
-    void startOf().then((start) => {
-      started = true;
-      if (start.box !== null) opened.fit(start.box);
-      else if (start.place !== null) opened.flyTo(start.place.lat, start.place.lon, 13);
-      else watch();
-    });
+}
+
+/** Watches the whole world until the fleet is known well enough to show where it is. */
+async function beginOverview(): Promise<void> {
+  const size = await fleetSize().catch(() => null);
+  if (map !== null && size !== null && size > MOST_FOR_OVERVIEW) {
+    const place = await somePlace().catch(() => null);
+    endOverview();
+    if (place !== null) map.flyTo(place.lat, place.lon, START_ZOOM);
+    return;
   }
-  return opened;
+  watch();
+  let before = 0;
+  let unsteady = 0;
+  overview = window.setInterval(() => {
+    const { answered, arriving } = live.conversation;
+    if (!answered || arriving !== null || devices.size === 0) return;
+    // A fleet that is just being switched on keeps growing: wait for it, but not for ever.
+    unsteady += 1;
+    const steady = devices.size === before || unsteady > MOST_UNSTEADY;
+    before = devices.size;
+    const box = steady ? denseBox(devices.values()) : null;
+    if (box === null) return;
+    endOverview();
+    map?.fit(box);
+  }, OVERVIEW_MS);
+}
+
+function endOverview(): void {
+  if (overview === null) return;
+  clearInterval(overview);
+  overview = null;
+  watch();
 }
 
 function watch(): void {
-  if (view !== null) live.watch({ ...view, ...panel.filter() });
+  const seen = overview === null && map !== null ? view : { box: WHOLE_WORLD, zoom: 1 };
+  if (seen !== null) live.watch({ ...seen, ...panel.filter() });
 }
 
 function onDevices(now: ReadonlyMap<string, MapDevice>, changed: "all" | readonly string[]): void {
   devices = now;
   figures_due = true;
-  if (changed !== "all") rate.add(changed.length, performance.now());
+  if (changed !== "all" && live.conversation.arriving === null) rate.add(changed.length, performance.now());
   map?.show(now, changed);
   const id = card.id;
   if (id !== null && (changed === "all" || changed.includes(id))) card.heard(now.get(id) ?? null);
@@ -109,8 +137,7 @@ function showFigures(): void {
 }
 
 function nearest(): MapDevice[] {
-  if (view === null) return [];
-  const [west, south, east, north] = view.box;
+  const [west, south, east, north] = view?.box ?? WHOLE_WORLD;
   const lat = (south + north) / 2;
   const lon = (west + east) / 2;
   const narrow = Math.cos((lat * Math.PI) / 180);
@@ -149,9 +176,8 @@ function showTip(device: MapDevice | null, x_px: number, y_px: number): void {
 
 async function showFleetSize(): Promise<void> {
   if (document.hidden) return;
-  const answer = await getJson("/v1/fleet").catch(() => null);
-  const total = typeof answer === "object" && answer !== null && "total" in answer ? answer.total : null;
-  if (typeof total === "number") say(byId("fleet-size"), `${countWords(total)} devices in the whole fleet`);
+  const size = await fleetSize().catch(() => null);
+  if (size !== null) say(byId("fleet-size"), `${countWords(size)} devices in the whole fleet`);
 }
 
 function startTheme(): Theme {
@@ -168,14 +194,9 @@ function setTheme(next: Theme): void {
   map?.setTheme(next);
 }
 
-/** Without WebGL the page lists the devices of the fleet's surroundings instead of drawing them. */
+/** Without WebGL the page lists the devices instead of drawing them. */
 function listOnly(): void {
   document.body.classList.add("list-only");
   byId("notice").replaceChildren(el("p", {}, "This browser cannot draw the map because WebGL is not available. The devices are listed instead."));
-  void startOf().then(({ box, place }) => {
-    const around: Box = place === null ? WHOLE_WORLD : [place.lon - 0.05, place.lat - 0.05, place.lon + 0.05, place.lat + 0.05];
-    view = { box: box ?? around, zoom: 12 };
-    watch();
-  });
+  watch();
 }
-

@@ -62,7 +62,7 @@ export async function fetchHistory(id: string, hours: number, step: string, sign
     from: new Date(now - hours * 3_600_000).toISOString(),
     to: new Date(now).toISOString(),
     step,
-    limit: "1000",
+    limit: "5000",
   });
   const answer = fieldsOf(await getJson(`/v1/devices/${encodeURIComponent(id)}/history?${query.toString()}`, signal));
   return listOf(answer["points"]).map(parsePoint).filter((point) => point.at_ms > 0).sort((one, other) => one.at_ms - other.at_ms);
@@ -137,9 +137,15 @@ function parsePoint(fields: Fields): HistoryPoint {
     at_ms: timeOf(fields["at"]) ?? 0,
     lat: numberOf(fields["lat"]),
     lon: numberOf(fields["lon"]),
-    battery_pct: numberOf(fields["battery_pct"]),
-    units: numberOf(fields["units"]),
+    battery_pct: numberOf(fields["battery_pct"]) ?? middleOf(fields["battery_min_pct"], fields["battery_max_pct"]),
+    units: numberOf(fields["units"]) ?? middleOf(fields["units_min"], fields["units_max"]),
   };
+}
+
+/** The middle of the least and the greatest of a step; null when it has none. */
+function middleOf(least: unknown, greatest: unknown): number | null {
+  const [low, high] = [numberOf(least), numberOf(greatest)];
+  return low === null || high === null ? null : (low + high) / 2;
 }
 
 function fieldsOf(value: unknown): Fields {

@@ -42,7 +42,7 @@ export function linePlot(plot: LinePlot): SVGElement {
     const line = run.map(({ at_ms, value }) => `${x(at_ms).toFixed(1)} ${y(value).toFixed(1)}`).join("L");
     const first = run[0];
     const last = run.at(-1);
-    if (first === undefined || last === undefined) continue;
+    if (first === undefined || last === undefined || run.length < 2) continue;
     const area = `M${x(first.at_ms).toFixed(1)} ${y(0)}L${line}L${x(last.at_ms).toFixed(1)} ${y(0)}Z`;
     drawn.append(svg("path", { d: area, class: "area" }), svg("path", { d: `M${line}`, class: "line" }));
   }

@@ -68,7 +68,7 @@ export class FleetLayer implements CustomLayerInterface {
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     this.begin(trails, map);
-    trails.set1("u_width_px", Math.max(1.1, Math.min(3.4, (zoom - 9) * 0.5)));
+    trails.set1("u_width_px", Math.max(1.2, Math.min(4, (zoom - 9) * 0.55)));
     trails.set1("u_trail_s", TRAIL_S);
     trails.set1("u_strength", this.palette.trail);
     trails.draw();
@@ -78,7 +78,6 @@ export class FleetLayer implements CustomLayerInterface {
     markers.set1("u_ratio", window.devicePixelRatio);
     markers.set1("u_fade_s", FADE_S);
     markers.set1("u_shadow", size_px > 8 ? this.palette.shadow : 0);
-    markers.set1("u_glyph", Math.max(0, Math.min(1, (size_px - 13) / 4)));
     markers.set3("u_rim", this.palette.rim);
     markers.set3("u_ink", this.palette.ink);
     markers.draw();
@@ -146,7 +145,7 @@ export class FleetLayer implements CustomLayerInterface {
 
 /** Diameter of a marker in CSS pixels: a grain in a city, a badge in a street. */
 export function markerSize(zoom: number): number {
-  const steps: readonly (readonly [number, number])[] = [[9, 3.2], [11, 5], [12, 6.5], [13, 9], [14, 14], [15, 20], [16, 25], [18, 32]];
+  const steps: readonly (readonly [number, number])[] = [[9, 3], [11, 4.4], [12, 5.6], [13, 7.6], [14, 13], [15, 19], [16, 25], [18, 32]];
   let [low_zoom, low_px] = steps[0] ?? [9, 3];
   for (const [high_zoom, high_px] of steps) {
     if (zoom <= high_zoom) {

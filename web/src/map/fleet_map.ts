@@ -21,6 +21,8 @@ const TRAIL_PICTURE_MS = 250;
 const REST_PER_PICTURE = 1;
 const SLOW_PICTURE_MS = 26;
 const WATCH_MARGIN = 0.06;
+/** The zoom buttons and the scale take the lower right corner. */
+const CONTROLS_PX = 150;
 const SETTLE_MS = 160;
 const LONGEST_UNSETTLED_MS = 700;
 
@@ -32,6 +34,8 @@ export interface View {
 export interface MapListener {
   onView(view: View): void;
   onPick(id: string | null): void;
+  /** A person has taken the map in hand. */
+  onTouched(): void;
   onPoint(device: MapDevice | null, x_px: number, y_px: number): void;
 }
 
@@ -108,8 +112,11 @@ export class FleetMap {
     else this.map.flyTo({ ...target, duration: 900 });
   }
 
+  /** Shows the box in the part of the map that the panel leaves free. */
   fit(box: Box): void {
-    this.map.fitBounds([[box[0], box[1]], [box[2], box[3]]], { padding: 40, maxZoom: 15, animate: false });
+    const wide = this.map.getContainer().clientWidth > 900;
+    const padding = { left: wide ? 356 : 30, right: 40, top: wide ? 40 : 150, bottom: 40 };
+    this.map.fitBounds([[box[0], box[1]], [box[2], box[3]]], { padding, maxZoom: 15, animate: false });
   }
 
   zoomIn(): void {
@@ -168,6 +175,9 @@ export class FleetMap {
     map.on("moveend", () => this.redrawLines());
     map.on("resize", () => this.viewMoved());
     map.on("render", () => this.drawn());
+    map.on("movestart", (event) => {
+      if ("originalEvent" in event && event.originalEvent !== undefined) this.listener.onTouched();
+    });
     map.on("click", (event) => this.listener.onPick(this.nearest(event.point.x, event.point.y)?.id ?? null));
     map.on("mousemove", (event) => {
       const device = this.nearest(event.point.x, event.point.y);
@@ -248,6 +258,7 @@ export class FleetMap {
   private placeLabels(): void {
     const bounds = this.map.getBounds();
     const centre = this.map.getCenter();
+    const high_px = this.map.getContainer().clientHeight;
     const { lons, lats, spacing_deg } = graticuleOf([
       bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth(),
     ]);
@@ -257,10 +268,11 @@ export class FleetMap {
         const text = degreesWords(lon, spacing_deg, "E", "W");
         return el("span", { class: "lon", style: `transform:translateX(${x_px.toFixed(1)}px)` }, text);
       }),
-      ...lats.map((lat) => {
+      ...lats.flatMap((lat) => {
         const y_px = this.map.project([centre.lng, lat]).y;
+        if (y_px > high_px - CONTROLS_PX) return [];
         const text = degreesWords(lat, spacing_deg, "N", "S");
-        return el("span", { class: "lat", style: `transform:translateY(${y_px.toFixed(1)}px)` }, text);
+        return [el("span", { class: "lat", style: `transform:translateY(${y_px.toFixed(1)}px)` }, text)];
       }),
     );
   }

@@ -7,12 +7,11 @@ export const CELL_PX = 96;
 /** Draws each glyph in a 24 × 24 field, strokes only. */
 const DRAW: Readonly<Record<Kind, (pen: CanvasRenderingContext2D) => void>> = {
   bike(pen) {
-    circle(pen, 6.2, 15.5, 3.9);
-    circle(pen, 17.8, 15.5, 3.9);
-    line(pen, [6.2, 15.5, 9.6, 8.6, 15.2, 8.6, 11.6, 15.5, 6.2, 15.5]);
-    line(pen, [17.8, 15.5, 14.6, 6.2, 16.9, 6.2]);
-    line(pen, [8.2, 6.6, 10.8, 6.6]);
-    line(pen, [9.6, 8.6, 11.6, 15.5]);
+    circle(pen, 6, 15.6, 4.1);
+    circle(pen, 18, 15.6, 4.1);
+    line(pen, [6, 15.6, 9.4, 8.8, 15.4, 8.8, 11.8, 15.6, 9.4, 8.8]);
+    line(pen, [18, 15.6, 14.8, 5.8, 17.4, 5.8]);
+    line(pen, [7.8, 6.4, 10.6, 6.4]);
   },
   cabinet(pen) {
     pen.beginPath();

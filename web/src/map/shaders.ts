@@ -48,7 +48,7 @@ uniform vec3 u_looks[6];
 uniform vec3 u_rim;
 uniform vec3 u_ink;
 uniform float u_shadow;
-uniform float u_glyph;
+uniform float u_size_px;
 uniform float u_ratio;
 uniform sampler2D u_glyphs;
 flat in vec4 v_dress;
@@ -83,16 +83,19 @@ void main() {
   vec3 rim = mix(u_rim, look, v_radius < 5.0 ? 0.35 : 0.0);
   float rim_px = clamp(v_radius * 0.16, 0.6, 2.0);
 
+  // Wheels need more room than a bolt or doors before they are more than a smudge.
+  float glyph_from_px = v_dress.x < 0.5 ? 19.5 : 13.0;
+  float glyph_shown = clamp((u_size_px - glyph_from_px) * 0.25, 0.0, 1.0);
   float inside = 1.0 - smoothstep(-soft, soft, d + rim_px);
   float whole = 1.0 - smoothstep(-soft, soft, d);
   // The part that is taken is dimmed from the top, like a gauge; only big markers have room for it.
   float height = 1.0 - (p.y / v_radius + 1.0) * 0.5;
-  float taken = u_glyph * smoothstep(v_dress.z - 0.02, v_dress.z + 0.02, height);
+  float taken = glyph_shown * smoothstep(v_dress.z - 0.02, v_dress.z + 0.02, height);
   vec3 body = mix(look, mix(look, u_rim, 0.42), taken);
   vec2 at = p / (v_radius * 1.36) * 0.5 + 0.5;
   float glyph = 0.0;
-  if (u_glyph > 0.0 && all(greaterThan(at, vec2(0.0))) && all(lessThan(at, vec2(1.0)))) {
-    glyph = texture(u_glyphs, vec2((at.x + v_dress.x) / 3.0, at.y)).a * u_glyph;
+  if (glyph_shown > 0.0 && all(greaterThan(at, vec2(0.0))) && all(lessThan(at, vec2(1.0)))) {
+    glyph = texture(u_glyphs, vec2((at.x + v_dress.x) / 3.0, at.y)).a * glyph_shown;
   }
   body = mix(body, u_ink, glyph);
 

@@ -4,7 +4,7 @@ import type { Kind, MapDevice } from "../live/frames";
 
 export const KIND_WORDS: Readonly<Record<Kind, { readonly one: string; readonly many: string }>> = {
   bike: { one: "Bike", many: "Bikes" },
-  cabinet: { one: "Power-bank cabinet", many: "Power-bank cabinets" },
+  cabinet: { one: "Cabinet", many: "Power-bank cabinets" },
   locker: { one: "Locker", many: "Lockers" },
 };
 
