@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from firmware_protocol.messages import DeviceId, Report
-from gateway.core.advance import Advanced, Late, Repeated, apply_report
+from gateway.core.advance import Advanced, Repeated, apply_report
 from gateway.core.device import DeviceModel, DeviceRecord, Kind
 from gateway.core.live_state import LiveState
 from gateway.core.report_time import row_time
@@ -42,14 +42,14 @@ class DeviceReports(Struct):
         first = state
         advanced = repeated = late = 0
         for stamped in self.stamped:
-            match apply_report(state, self.device, self.model, stamped):
-                case Advanced(after=after):
-                    state = after
-                    advanced += 1
-                case Repeated():
-                    repeated += 1
-                case Late():
-                    late += 1
+            outcome = apply_report(state, self.device, self.model, stamped)
+            if isinstance(outcome, Advanced):
+                state = outcome.after
+                advanced += 1
+            elif isinstance(outcome, Repeated):
+                repeated += 1
+            else:
+                late += 1
         if not self.advanced + self.repeated + self.late:
             # Only the first look tells: after a mismatch the reports may find themselves applied already.
             self.advanced, self.repeated, self.late = advanced, repeated, late
