@@ -69,7 +69,7 @@ class Town:
 
     def _ranked_from(self, hub: Hub) -> list[Hub]:
         others = sorted(self.hubs, key=lambda other: distance_m(hub.centre, other.centre))
-        return others[1:4] or others[:1]
+        return others[1:4] or others
 
 
 def _square(one: Place, other: Place) -> float:

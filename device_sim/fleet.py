@@ -134,17 +134,18 @@ def build_fleet(
     town: Town | None = None,
     bike_places: Sequence[Place] = (),
 ) -> Fleet:
-    """`count` devices in the ratio of the mix, bikes first; those stand at `bike_places` as far as given."""
+    """`count` devices, bikes first: one bike at each of `bike_places`, the others in the ratio of the mix."""
     town = town or singapore()
     chance = Random(f"fleet {seed}")
-    by_kind = split_by_weight(count, {str(kind): weight for kind, weight in mix.items()})
+    by_kind = split_by_weight(count - len(bike_places), {str(kind): weight for kind, weight in mix.items()})
+    by_kind["bike"] = by_kind.get("bike", 0) + len(bike_places)
     profiles: list[Profile] = []
     device_ids: list[DeviceId] = []
     for kind in Kind:
         of_kind = _models_of(kind, by_kind.get(str(kind), 0), chance)
         profiles += of_kind
         device_ids += [DeviceId(f"SIM-{_LETTERS[kind]}{n:06d}") for n in range(1, len(of_kind) + 1)]
-    places = list(bike_places[: by_kind.get(str(Kind.BIKE), 0)])
+    places = list(bike_places)
     places += [town.place(chance) for _ in range(count - len(places))]
     return Fleet(seed, secret, town, tuple(profiles), tuple(device_ids), tuple(places))
 

@@ -80,7 +80,7 @@ def parse_mix(text: str) -> dict[Kind, int]:
 
 def split_by_weight(count: int, weights: Mapping[str, int]) -> dict[str, int]:
     """Whole numbers in the ratio of the weights that add up to `count`."""
-    total = sum(weights.values())
+    total = sum(weights.values()) or 1
     exact = {name: count * weight / total for name, weight in weights.items()}
     shares = {name: int(value) for name, value in exact.items()}
     # Largest remainders take what rounding down left over; names settle ties so that the split is stable.

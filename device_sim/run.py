@@ -24,6 +24,7 @@ from device_sim.truth import DeviceTruth, TruthLog
 from device_sim.world import Trip, World
 
 _TICK_S = 0.01
+DRAIN_S = 15.0
 _TELL_EVERY_S = 0.5
 
 
@@ -54,7 +55,7 @@ class RunPlan:
     """The simulated instant of the start; None is now."""
     kept_share: float = 0.0
     """Of the heartbeats that are kept as well, for trials of receipts."""
-    drain_s: float = 15.0
+    drain_s: float = DRAIN_S
     """How long to wait at the end for confirmations and receipts that are still out."""
     last_words: bool = False
     """At the end every device sends one kept report: then its newest state is known to have been sent."""

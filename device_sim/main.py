@@ -1,0 +1,186 @@
+"""The verb `sim`: a simulated fleet against a broker, with an audit of what became of it."""
+
+import asyncio
+import json
+import os
+import signal
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+
+from device_sim.audit_reader import AuditUnreadable, audit_until_settled
+from device_sim.driver import Address
+from device_sim.faults import PROFILES as FAULT_PROFILES
+from device_sim.fleet import Fleet
+from device_sim.live_summary import LiveSummary
+from device_sim.movement import Area, Place
+from device_sim.profiles import DEFAULT_MIX, BadMix, parse_mix
+from device_sim.replay import BadTripFile, parse_mapping
+from device_sim.run import DRAIN_S, RunPlan, RunResult, run_fleet
+from device_sim.scenario import DEFAULT_SPEED, Asked, Replay, Scenario, fictional, replayed
+
+DIFFERENCES_FOUND = 1
+NEVER_CONNECTED = 3
+AUDIT_UNREADABLE = 4
+SHOWN_DIFFERENCES = 20
+SECRET_VARIABLE = "LATCHKEY_FLEET_SECRET"
+_AUDIT_DRAIN_S = 60.0
+
+
+HELP = f"""A simulated fleet: bikes, power-bank cabinets and lockers with a life of their own.
+
+The devices must be registered, and the broker must know their passwords: each is derived from the fleet secret
+(--list prints them all). `./latchkey demo` does all of that by itself.
+
+Exit codes: 0 all went well, {DIFFERENCES_FOUND} the audit found differences, 2 a bad option,
+{NEVER_CONNECTED} no device ever connected, {AUDIT_UNREADABLE} the API did not answer the audit.
+"""
+
+
+Devices = Annotated[int, typer.Option(min=1, max=200_000, help="How many devices.")]
+Rate = Annotated[float | None, typer.Option(min=0.001, help="Reports per second of the whole fleet.")]
+Seed = Annotated[int, typer.Option(help="The same seed lives the same life.")]
+Mix = Annotated[str, typer.Option(help="Weights: bike=84,cabinet=11,locker=5")]
+Profile = Annotated[str, typer.Option(help="Of faults: none, city or hostile.")]
+TripCsv = Annotated[Path | None, typer.Option(help="Ride the trips of this CSV file (may be .gz).")]
+Columns = Annotated[list[str] | None, typer.Option("--map", help="A column of it: start=departed_at")]
+Speed = Annotated[float, typer.Option(min=0.1, help="Of a replay: 60 is a minute per second.")]
+FromHour = Annotated[float, typer.Option(min=0.0, help="Skip so many hours of the file.")]
+Centre = Annotated[str, typer.Option(help="A made-up town around LAT,LON instead of Singapore.")]
+Seconds = Annotated[float | None, typer.Option("--for", min=0.0, help="Seconds; else until Ctrl-C.")]
+Broker = Annotated[str, typer.Option(help="HOST:PORT of the devices' listener.")]
+SecretEnv = Annotated[str, typer.Option(help="Environment variable that holds the fleet secret.")]
+Aiomqtt = Annotated[bool, typer.Option("--aiomqtt", help="One aiomqtt client per device, at most 200.")]
+Truth = Annotated[Path | None, typer.Option(help="Append what was sent and confirmed, as JSON lines.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")]
+AuditUrl = Annotated[str, typer.Option("--audit", help="Base URL of an API to compare the truth with.")]
+ListOnly = Annotated[bool, typer.Option("--list", help="Print models and devices as JSON, run nothing.")]
+
+
+def sim(
+    *,
+    devices: Devices = 1_000,
+    rate: Rate = None,
+    seed: Seed = 1,
+    mix: Mix = "",
+    profile: Profile = "none",
+    replay: TripCsv = None,
+    column: Columns = None,
+    speed: Speed = DEFAULT_SPEED,
+    from_hour: FromHour = 0.0,
+    centre: Centre = "",
+    for_s: Seconds = None,
+    broker: Broker = "127.0.0.1:1883",
+    fleet_secret_env: SecretEnv = SECRET_VARIABLE,
+    aiomqtt: Aiomqtt = False,
+    truth: Truth = None,
+    json_file: JsonFile = None,
+    audit_url: AuditUrl = "",
+    list_only: ListOnly = False,
+) -> None:
+    """The verb; its help is HELP."""
+    secret = _secret(fleet_secret_env)
+    try:
+        source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None
+        who = Asked(devices, seed, secret, parse_mix(mix) if mix else DEFAULT_MIX)
+        scenario = replayed(source, who) if source else fictional(who, centre=_place(centre))
+        plan = RunPlan(
+            _address(broker),
+            rate_per_s=rate,
+            for_s=for_s,
+            profile=_fault_profile(profile),
+            speed=speed if source else None,
+            trips=scenario.trips,
+            starts_ms=scenario.starts_ms,
+            last_words=bool(audit_url),
+            drain_s=_AUDIT_DRAIN_S if audit_url else DRAIN_S,
+            aiomqtt=aiomqtt,
+            truth_path=truth,
+        )
+    except (BadMix, BadTripFile, OSError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+    if list_only:
+        print(fleet_json(scenario.fleet))
+        return
+    code, answer = uvloop.run(_run(scenario, plan, audit_url=audit_url))
+    if json_file is not None:
+        json_file.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+    raise typer.Exit(code)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command(name="sim", help=HELP)(sim)
+
+
+async def _run(scenario: Scenario, plan: RunPlan, *, audit_url: str) -> tuple[int, dict[str, object]]:
+    """Runs, tells, audits; the exit code and what `--json` writes."""
+    console = Console()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with LiveSummary(console) as live:
+        result = await run_fleet(scenario.fleet, plan, stop=stop, tell=live.tell)
+    live.conclude(result.summary)
+    answer: dict[str, object] = {"summary": result.summary.as_json()}
+    code = 0 if result.summary.sent else NEVER_CONNECTED
+    if audit_url:
+        code = max(code, await _audit(console, audit_url, scenario.fleet.town.area, result, answer))
+    return code, answer
+
+
+async def _audit(
+    console: Console, base_url: str, area: Area, result: RunResult, answer: dict[str, object]
+) -> int:
+    """Prints the differences and notes them in the answer; the exit code."""
+    try:
+        found = await audit_until_settled(base_url, area, result)
+    except AuditUnreadable as error:
+        console.print(f"audit: {error}", highlight=False)
+        return AUDIT_UNREADABLE
+    answer["differences"] = [str(difference) for difference in found]
+    for difference in found[:SHOWN_DIFFERENCES]:
+        console.print(f"  {difference}", highlight=False)
+    devices = len(result.truths)
+    console.print(f"audit of {devices} devices: {len(found) or 'no'} differences", highlight=False)
+    return DIFFERENCES_FOUND if found else 0
+
+
+def fleet_json(fleet: Fleet) -> str:
+    """Models and devices with their passwords, as a registry and a broker want them."""
+    listed = {
+        "models": [asdict(model) for model in fleet.models()],
+        "devices": [asdict(device) for device in fleet.devices()],
+    }
+    return json.dumps(listed, indent=1)
+
+
+def _secret(variable: str) -> bytes:
+    secret = os.environ.get(variable, "").encode()
+    if not secret:
+        raise typer.BadParameter(f"set {variable}: the passwords of the devices are derived from it")
+    return secret
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"--broker {text}: expected HOST:PORT")
+    return Address(host, int(port))
+
+
+def _place(text: str) -> Place | None:
+    if not text:
+        return None
+    lat, _, lon = text.partition(",")
+    return Place(float(lat), float(lon))
+
+
+def _fault_profile(name: str) -> str:
+    if name not in FAULT_PROFILES:
+        raise ValueError(f"--profile {name}: expected one of {', '.join(FAULT_PROFILES)}")
+    return name
