@@ -1,0 +1,51 @@
+"""What ingest counts, as metrics and log events."""
+
+from firmware_protocol.messages import DeviceId
+from gateway import telemetry
+
+log = telemetry.logger()
+
+
+class MetricCounters:
+    """Implements `counters.IngestCounters`."""
+
+    def batch_stored(self, *, rows: int, doubtful: int, doubled: int, newest_received_ms: int) -> None:
+        telemetry.BATCH_ROWS.observe(rows + doubtful)
+        telemetry.STORED_ROWS.inc(rows + doubtful - doubled)
+        if doubtful:
+            telemetry.DOUBTFUL.inc(doubtful)
+            telemetry.DOUBLED.inc(doubled)
+        if newest_received_ms:
+            telemetry.NEWEST_COMMITTED.set(newest_received_ms / 1000)
+
+    def batch_applied(self, *, advanced: int, repeated: int, late: int, announced: int) -> None:
+        telemetry.REPORTS.labels("advanced").inc(advanced)
+        if repeated or late:
+            telemetry.REPORTS.labels("repeated").inc(repeated)
+            telemetry.REPORTS.labels("late").inc(late)
+        if announced:
+            telemetry.ANNOUNCED.inc(announced)
+
+    def refused(self, reason: str, count: int) -> None:
+        telemetry.QUARANTINED.labels(reason).inc(count)
+
+    def receipted(self, count: int) -> None:
+        telemetry.RECEIPTS.inc(count)
+
+    def states_mismatched(self, count: int) -> None:
+        telemetry.MISMATCHED.inc(count)
+
+    def only_late(self, device_id: DeviceId) -> None:
+        telemetry.ONLY_LATE.inc()
+        log.warning("device_sent_only_late_reports", device=device_id)
+
+    def welcomed(self, count: int) -> None:
+        telemetry.WELCOMED.inc(count)
+
+    def fell_silent(self, *, quiet: int, lost: int) -> None:
+        telemetry.FELL_SILENT.labels("quiet").inc(quiet)
+        telemetry.FELL_SILENT.labels("lost").inc(lost)
+
+    def shard_rebuilt(self, shard: int, states: int) -> None:
+        telemetry.REBUILDS.inc()
+        log.warning("shard_rebuilt", lane=shard, states=states)

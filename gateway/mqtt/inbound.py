@@ -1,0 +1,148 @@
+"""What was published becomes what arrived: topic, then frame, then a value, never an exception."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mqtt5 import PublishPacket
+
+from firmware_protocol.codec import decode_hello, decode_report, encoding_of
+from firmware_protocol.errors import MalformedFrame, MalformedTopic, printable
+from firmware_protocol.messages import DeviceId, Hello, Report
+from firmware_protocol.topics import Address, Channel, parse_topic
+from gateway.ports import Arrived, ArrivedHello, Delivery
+
+MAX_KNOWN_TOPICS = 400_000
+"""Report and hello topics of 200,000 devices; a topic takes 250 bytes. Beyond it all are forgotten at once."""
+
+_NOWHERE = DeviceId("")
+
+
+class Grammar(Protocol):
+    """One family of topics and frames: the gateway's own, or that of foreign hardware."""
+
+    def address(self, topic: str) -> Address:
+        """Raises MalformedTopic when the topic is not of this grammar."""
+
+    def decode_report(self, frame: bytes) -> Report:
+        """Raises MalformedFrame."""
+
+    def decode_hello(self, frame: bytes) -> Hello:
+        """Raises MalformedFrame."""
+
+
+class OwnGrammar:
+    """`lk/v1/...` as docs/wire.md has it."""
+
+    def address(self, topic: str) -> Address:
+        return parse_topic(topic)
+
+    def decode_report(self, frame: bytes) -> Report:
+        return decode_report(frame)
+
+    def decode_hello(self, frame: bytes) -> Hello:
+        return decode_hello(frame)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a read came from."""
+
+    lane: int
+    session: str
+    link_number: int
+
+
+@dataclass(slots=True)
+class Inflow:
+    """What one read brought, each kind in the order of receipt."""
+
+    reports: list[Arrived] = field(default_factory=list)
+    """Reports, and whatever was malformed on any channel."""
+    hellos: list[ArrivedHello] = field(default_factory=list)
+    unheard: list[Delivery] = field(default_factory=list)
+    """Messages on channels that nothing listens to yet: to be acknowledged at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A topic that was parsed before."""
+
+    device_id: DeviceId
+    channel: Channel
+    grammar: Grammar
+
+
+class Inbound:
+    """Decodes by the first grammar that knows the topic. Topics repeat for ever, so they are parsed once."""
+
+    def __init__(self, grammars: Sequence[Grammar] = (OwnGrammar(),)) -> None:
+        self._grammars = tuple(grammars)
+        self._places: dict[str, _Place] = {}
+
+    def take(self, packets: Sequence[PublishPacket], origin: Origin, received_ms: int) -> Inflow:
+        """All packets of one read."""
+        inflow = Inflow()
+        reports = inflow.reports
+        places = self._places
+        lane, session, link_number = origin.lane, origin.session, origin.link_number
+        for packet in packets:
+            delivery = Delivery(session, link_number, packet.packet_id or 0)
+            frame = packet.payload
+            place = places.get(packet.topic)
+            try:
+                if place is None:
+                    place = self._place(packet.topic)
+                if place.channel is Channel.REPORT:
+                    report = place.grammar.decode_report(frame)
+                    reports.append(
+                        Arrived(lane, place.device_id, report, frame, received_ms, delivery, packet.duplicate)
+                    )
+                elif place.channel is Channel.HELLO:
+                    hello = place.grammar.decode_hello(frame)
+                    inflow.hellos.append(
+                        ArrivedHello(lane, place.device_id, hello, received_ms, delivery, encoding_of(frame))
+                    )
+                else:
+                    inflow.unheard.append(delivery)
+            # A decoder that fails in a way of its own must not be reached by the same frame again and again.
+            except Exception as error:
+                wrong = Arrived(
+                    lane,
+                    place.device_id if place else _NOWHERE,
+                    None,
+                    frame,
+                    received_ms,
+                    delivery,
+                    packet.duplicate,
+                    *_reason(error),
+                    printable(packet.topic, limit=256),
+                )
+                reports.append(wrong)
+        return inflow
+
+    def _place(self, topic: str) -> _Place:
+        refusal: MalformedTopic | None = None
+        for grammar in self._grammars:
+            try:
+                address = grammar.address(topic)
+            except MalformedTopic as error:
+                refusal = refusal or error
+                continue
+            if len(self._places) >= MAX_KNOWN_TOPICS:
+                self._places.clear()
+            place = _Place(address.device_id, address.channel, grammar)
+            self._places[topic] = place
+            return place
+        raise refusal or MalformedTopic("no grammar", topic)
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """What is wrong, and where."""
+    match error:
+        case MalformedFrame():
+            return error.reason, error.at
+        case MalformedTopic():
+            return error.reason, "topic"
+        case _:
+            return printable(f"decoder failed: {type(error).__name__}"), "frame"
