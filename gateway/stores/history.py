@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 
 import psycopg
 from msgspec import Struct
@@ -12,6 +12,7 @@ from gateway.ports import Appended, HistoryBatch, HistoryRow, StoreUnavailable
 from gateway.stores.history_refused import Refused, first_refused
 from gateway.stores.history_staging import AHEAD_WINDOW_MS, LATE_WINDOW_MS, STAGE_TABLE, is_late, store_staged
 from gateway.stores.history_trimming import Trimmed, trim
+from gateway.stores.instants import instant
 from gateway.stores.packed_rows import COLUMNS, pack_rows
 from gateway.stores.postgres_link import PostgresLink
 from gateway.stores.row_extras import keep_rows_for_a_person, store_extras
@@ -108,7 +109,7 @@ async def _store(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) 
             await _copy(connection, fresh)
         appended = await _store_doubtful(connection, rows)
         await connection.execute("commit")
-    except psycopg.Error:
+    except (psycopg.Error, struct.error):
         if not connection.closed:
             await connection.rollback()
         raise
@@ -153,4 +154,4 @@ async def _copy(connection: AsyncConnection, packed: bytes) -> None:
 
 
 def _date(day: int) -> date:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date()
+    return instant(day * _DAY_MS).date()

@@ -1,12 +1,12 @@
 """The slow path of history: rows that may be stored already, compared with what is."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 from psycopg import AsyncConnection
 
 from gateway.ports import HistoryRow
+from gateway.stores.instants import instant
 from gateway.stores.packed_rows import COLUMNS, pack_rows
 from gateway.stores.statements import statement
 
@@ -20,8 +20,13 @@ AHEAD_WINDOW_MS = 9 * 86_400_000
 """The row time is at most 8 days after the boot; the day more is for clocks of gateways that disagree."""
 
 REACH_MS = 8 * 86_400_000
-"""How far from a row's time its stamp is looked for: the row time of a basic device may be the time of receipt, so
-a frame that is delivered again days later is filed under another one."""
+"""How far its stamp is looked for. Around the boot for full devices, which is exact: no report is received before its
+boot was given, no row time lies more than 8 days after it, and rows that are late have a table without bounds.
+Around the row's own time and its receipt for basic devices: a frame that is delivered again days later may be filed
+under another one."""
+
+_EARLIEST_MS, _LATEST_MS = 0, 4_102_444_800_000
+"""1970 and 2100: bounds of a bound, so that no number from a frame leaves the calendar."""
 
 STAGE_TABLE = statement("stage_table")
 _INSERT = statement("stage_insert")
@@ -77,15 +82,12 @@ def judge(
 
 
 def _bounds(rows: Sequence[HistoryRow]) -> dict[str, object]:
-    reach = timedelta(milliseconds=REACH_MS)
+    first_ms = min(row.boot * 1000 or min(row.at_ms, row.received_ms) for row in rows)
+    last_ms = max(row.boot * 1000 or max(row.at_ms, row.received_ms) for row in rows)
     return {
-        "from_at": _datetime(min(row.at_ms for row in rows)) - reach,
-        "to_at": _datetime(max(row.at_ms for row in rows)) + reach,
+        "from_at": instant(max(first_ms - REACH_MS, _EARLIEST_MS)),
+        "to_at": instant(min(last_ms + REACH_MS, _LATEST_MS)),
         "reach_s": REACH_MS / 1000,
         "late_s": LATE_WINDOW_MS / 1000,
         "ahead_s": AHEAD_WINDOW_MS / 1000,
     }
-
-
-def _datetime(at_ms: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)

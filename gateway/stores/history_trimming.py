@@ -1,11 +1,12 @@
 """What keeps history bounded where no policy of the database does it: partitions ahead, old rows dropped."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from msgspec import Struct
 from psycopg import AsyncConnection
 
 from gateway.stores.history_staging import AHEAD_WINDOW_MS, LATE_WINDOW_MS
+from gateway.stores.instants import instant
 
 RAW_RETENTION_DAYS = 90
 QUARANTINE_RETENTION_DAYS = 30
@@ -48,7 +49,7 @@ class Trimmed(Struct, frozen=True):
 
 async def trim(connection: AsyncConnection, now_ms: int) -> Trimmed:
     """Each step is its own transaction: none waits for another's locks."""
-    now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)
+    now = instant(now_ms)
     raw_before = now - timedelta(days=RAW_RETENTION_DAYS)
     first = (now - timedelta(milliseconds=LATE_WINDOW_MS) - timedelta(days=1)).date()
     last = (now + timedelta(milliseconds=AHEAD_WINDOW_MS) + timedelta(days=2)).date()
