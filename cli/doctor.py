@@ -6,7 +6,7 @@ import typer
 
 from cli.examination import Finding, Grade, examine_machine
 from cli.readiness import examine_gateway
-from cli.up import running_environment
+from cli.running import GATEWAY_ADDRESS, known_settings
 
 MARKS = {Grade.GOOD: "ok  ", Grade.WORTH_KNOWING: "note", Grade.WRONG: "BAD "}
 
@@ -30,7 +30,7 @@ def doctor(
 
       ./latchkey doctor --gateway http://127.0.0.1:9100
     """
-    address = gateway or running_environment().get("LATCHKEY_GATEWAY_ADDRESS", "")
+    address = gateway or known_settings().get(GATEWAY_ADDRESS, "")
     findings = examine_machine()
     if address:
         findings += examine_gateway(address)

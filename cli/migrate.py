@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.settings import postgres_dsn, timescale_choice
+from cli.running import POSTGRES_DSN, setting
+from cli.settings import timescale_choice
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +33,8 @@ def migrate(
 
     try:
         done = bring_up_to_date(
-            dsn or postgres_dsn(), timescale_choice(timescale or os.environ.get("LATCHKEY_TIMESCALE", "auto"))
+            dsn or setting(POSTGRES_DSN),
+            timescale_choice(timescale or os.environ.get("LATCHKEY_TIMESCALE", "auto")),
         )
     except MigrationRefused as refused:
         print(f"latchkey: {refused}", file=sys.stderr)

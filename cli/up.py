@@ -1,7 +1,5 @@
 """The verb `up`: servers, gateway and API on this machine, kept between runs, until Ctrl-C."""
 
-import json
-import os
 import signal
 import sys
 import time
@@ -10,15 +8,15 @@ from typing import Annotated
 
 import typer
 
+from cli import running
 from cli.child_process import ChildProcess
 from cli.page import ensure_page
+from cli.running import UP_FOLDER
 from cli.servers.errors import ServerDied
 from cli.settings import timescale_choice
-from cli.stack import STATE_FOLDER, Stack
+from cli.stack import Stack
 
-UP_FOLDER = STATE_FOLDER / "up"
 DATABASE = "latchkey"
-RUNNING_NAME = "running.json"
 WATCH_PERIOD_S = 0.5
 
 
@@ -50,9 +48,7 @@ def up(
         try:
             for process in (gateway, api):
                 process.start()
-            _tell_other_verbs(
-                stack, environment | {"LATCHKEY_GATEWAY_ADDRESS": f"http://127.0.0.1:{gateway.http_port}"}
-            )
+            running.announce(UP_FOLDER, environment | _for_other_verbs(stack, gateway))
             print(addresses(stack, api.http_port), flush=True)
             _watch(gateway, api)
         except KeyboardInterrupt:
@@ -60,7 +56,7 @@ def up(
         finally:
             # Ctrl-C a second time must not leave half of it running.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            (stack.root / RUNNING_NAME).unlink(missing_ok=True)
+            running.withdraw(UP_FOLDER)
             api.close()
             gateway.close()
 
@@ -79,30 +75,19 @@ def addresses(stack: Stack, api_port: int) -> str:
     )
 
 
-def running_environment(folder: Path = UP_FOLDER) -> dict[str, str]:
-    """The settings of an `up` that runs from this checkout; empty when none does."""
-    try:
-        said = json.loads((folder / RUNNING_NAME).read_text())
-    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
-        return {}
-    return {str(name): str(value) for name, value in said.items()}
-
-
 def _migrate(dsn: str, stack: Stack) -> None:
     from gateway.stores.migrate import migrate
 
     print(migrate(dsn, "require" if stack.postgres.timescale else "auto").line)
 
 
-def _tell_other_verbs(stack: Stack, environment: dict[str, str]) -> None:
-    """Written for `device` and `doctor` in another terminal; readable for this user alone."""
-    path = stack.root / RUNNING_NAME
-    known = {name: value for name, value in environment.items() if name.startswith("LATCHKEY_")}
-    known["LATCHKEY_BROKER_PASSWORDS"] = str(stack.broker.devices_path)
-    known["LATCHKEY_BROKER_PID"] = str(stack.broker.pid)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(known, file)
+def _for_other_verbs(stack: Stack, gateway: ChildProcess) -> dict[str, str]:
+    return {
+        running.BROKER_PASSWORDS: str(stack.broker.devices_path),
+        running.BROKER_PID: str(stack.broker.pid),
+        running.DEVICE_PORT: str(stack.broker.device_port),
+        running.GATEWAY_ADDRESS: f"http://127.0.0.1:{gateway.http_port}",
+    }
 
 
 def _watch(*processes: ChildProcess) -> None:

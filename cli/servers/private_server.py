@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from cli.servers.account import Account
 from cli.servers.errors import ServerDied, ServerSilent
-from cli.servers.ports import PortReservation, reserve_port
+from cli.servers.ports import PortReservation, PortTaken, reserve_port
 from cli.servers.process_tree import is_gone, is_stopped, signal_tree
 from cli.servers.spawn import Child, spawn
 
@@ -40,6 +40,7 @@ class PrivateServer(ABC):
         self.data_dir = data_dir
         self.account = account
         self.log_path = data_dir.with_name(f"{data_dir.name}.log")
+        self._ports_path = data_dir.with_name(f"{data_dir.name}.ports")
         self._reserved: list[PortReservation] = []
         self._child: Child | None = None
 
@@ -89,12 +90,16 @@ class PrivateServer(ABC):
             self.log_path.replace(self.log_path.with_suffix(".log.before"))
         self.prepare()
         for tries_left in reversed(range(PORT_TRIES)):
-            self._reserved = [reserve_port(chance) for _ in range(self.port_count)]
+            self._reserved = self._ports_of_last_time() or [
+                reserve_port(chance) for _ in range(self.port_count)
+            ]
+            self._ports_path.write_text(" ".join(str(port) for port in self.ports))
             self.configure()
             try:
                 return self.start()
             except ServerDied as died:
                 self._release_ports()
+                self._ports_path.unlink()
                 if not died.port_taken or not tries_left:
                     raise
 
@@ -173,6 +178,14 @@ class PrivateServer(ABC):
                     raise ServerSilent(self.name, ANSWER_DEADLINE_S, str(reason)) from reason
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, 0.1)
+
+    def _ports_of_last_time(self) -> list[PortReservation]:
+        """The same address after a restart, where nobody has taken it; else nothing."""
+        try:
+            ports = [int(text) for text in self._ports_path.read_text().split()]
+            return [PortReservation(port) for port in ports] if len(ports) == self.port_count else []
+        except (FileNotFoundError, ValueError, PortTaken):
+            return []
 
     def _release_ports(self) -> None:
         for reserved in self._reserved:

@@ -1,0 +1,141 @@
+"""The verb `device`: register, list and show devices, let one number anew, look into the quarantine."""
+
+import asyncio
+import secrets
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from cli import device_actions, running
+from cli.device_actions import ModelWish, Refused
+
+Id = Annotated[str, typer.Argument(help="The device id (or a public id, where a device is only looked up).")]
+KINDS = ("bike", "cabinet", "locker")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb with its own verbs."""
+    devices = typer.Typer(
+        no_args_is_help=True, help="Registers, lists and shows devices; looks into the quarantine."
+    )
+    devices.command("register")(register_device)
+    devices.command("list")(list_devices)
+    devices.command("show")(show)
+    devices.command("rebase")(rebase)
+    quarantine = typer.Typer(no_args_is_help=True, help="Frames that could not be taken, kept for a person.")
+    quarantine.command("list")(list_quarantine)
+    quarantine.command("replay")(replay)
+    devices.add_typer(quarantine, name="quarantine")
+    app.add_typer(devices, name="device")
+
+
+def register_device(
+    device_id: Id,
+    *,
+    model: Annotated[str, typer.Option(help="A model; made when --kind is given too.")],
+    kind: Annotated[
+        str, typer.Option(help="bike, cabinet or locker: makes the model or brings it up to date.")
+    ] = "",
+    heartbeat_s: Annotated[int, typer.Option(help="With --kind: seconds between two reports.")] = 60,
+    slots: Annotated[int, typer.Option(help="With --kind: slots of a cabinet or locker.")] = 0,
+    password: Annotated[str, typer.Option(help="For the broker; a random one unless given.")] = "",
+) -> None:
+    """Registers a device and prints its topic prefix, its password and a line that sends a first report.
+
+    Example: ./latchkey device register bike-0001 --model city_bike --kind bike --heartbeat-s 60
+    """
+    if kind and kind not in KINDS:
+        raise typer.BadParameter(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
+    secret = password or secrets.token_urlsafe(18)
+    try:
+        new = device_actions.register(
+            running.setting(running.POSTGRES_DSN), device_id, ModelWish(model, kind, heartbeat_s, slots)
+        )
+    except Refused as refused:
+        _fail(refused)
+    known = (
+        device_actions.tell_broker(running.known_settings(), device_id, secret) if new or password else False
+    )
+    print("\n".join(device_actions.first_steps(running.known_settings(), device_id, secret if known else "")))
+    if not new:
+        print("it was registered before; give --password to let it in with another one", file=sys.stderr)
+
+
+def list_devices(
+    *,
+    after: Annotated[str, typer.Option(help="Go on after this device id.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+) -> None:
+    """Lists devices in the order of their ids.
+
+    Example: ./latchkey device list --after bike-0100 --limit 20
+    """
+    for line in asyncio.run(device_actions.list_lines(running.setting(running.POSTGRES_DSN), after, limit)):
+        print(line)
+
+
+def show(device_id: Id) -> None:
+    """Shows what the registry knows of a device.
+
+    Example: ./latchkey device show bike-0001
+    """
+    try:
+        lines = asyncio.run(device_actions.show_lines(running.setting(running.POSTGRES_DSN), device_id))
+    except Refused as refused:
+        _fail(refused)
+    print("\n".join(lines))
+
+
+def rebase(device_id: Id) -> None:
+    """Forgets a device's last stamp, when its own numbering went back: its next report counts as the newest.
+
+    Example: ./latchkey device rebase bike-0001
+    """
+    try:
+        asyncio.run(
+            device_actions.rebase(
+                running.setting(running.POSTGRES_DSN), running.setting(running.REDIS_URL), device_id
+            )
+        )
+    except Refused as refused:
+        _fail(refused)
+    print(f"{device_id}: the next report counts as the newest")
+
+
+def list_quarantine(
+    *,
+    reason: Annotated[str, typer.Option(help="Only frames kept for this reason.")] = "",
+    before: Annotated[int, typer.Option(help="Older than this number.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+) -> None:
+    """Lists frames newest first: number, time, device, reason, where in the frame, its first bytes.
+
+    Example: ./latchkey device quarantine list --reason malformed
+    """
+    dsn = running.setting(running.POSTGRES_DSN)
+    for line in asyncio.run(device_actions.quarantine_lines(dsn, reason or None, before or None, limit)):
+        print(line)
+
+
+def replay(
+    numbers: Annotated[list[int] | None, typer.Argument(help="Numbers from the list.")] = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Everything that waits for this reason.")] = "",
+) -> None:
+    """Marks frames; the gateway takes them in again within seconds, as if they had just arrived.
+
+    ./latchkey device quarantine replay 17 18
+
+    ./latchkey device quarantine replay --reason unknown_device
+    """
+    if bool(numbers) == bool(reason):
+        raise typer.BadParameter("give numbers or --reason")
+    dsn = running.setting(running.POSTGRES_DSN)
+    marked = asyncio.run(device_actions.mark_for_replay(dsn, numbers or [], reason))
+    print(f"{marked} frames are marked for replay")
+
+
+def _fail(refused: Refused) -> NoReturn:
+    print(f"latchkey: {refused}", file=sys.stderr)
+    raise typer.Exit(1) from refused

@@ -1,0 +1,192 @@
+"""What the verb `device` does to the registry, the broker's password file and the quarantine."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from cli import running
+from cli.servers.broker_users import let_in
+from firmware_protocol.errors import MalformedTopic
+from firmware_protocol.topics import checked_device_id, topic_prefix
+from gateway.core.device import DeviceModel, Kind
+from gateway.ports import StoreUnavailable
+from gateway.reading import KnownDevice, QuarantineRow
+from gateway.stores.device_queries import PostgresDeviceQueries
+from gateway.stores.quarantine import PostgresQuarantine
+from gateway.stores.reading_pool import ReadingPool
+from gateway.stores.registration import NewDevice, bulk_register
+
+SHOWN_BYTES = 48
+QUIET_HEARTBEATS = 2.5
+LOST_HEARTBEATS = 10
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWish:
+    """A model as it is named on the command line; an empty kind means that it must exist."""
+
+    name: str
+    kind: str = ""
+    heartbeat_s: int = 60
+    slots: int = 0
+
+    def model(self) -> DeviceModel:
+        """With the silences that follow from the heartbeat."""
+        return DeviceModel(
+            model=self.name,
+            kind=Kind[self.kind.upper()],
+            heartbeat_s=self.heartbeat_s,
+            quiet_after_s=round(self.heartbeat_s * QUIET_HEARTBEATS),
+            lost_after_s=self.heartbeat_s * LOST_HEARTBEATS,
+            slot_count=self.slots,
+        )
+
+
+def register(dsn: str, device_id: str, wish: ModelWish) -> bool:
+    """True when the device is new. Raises Refused."""
+    models = [wish.model()] if wish.kind else []
+    try:
+        with psycopg.connect(dsn) as connection:
+            new = NewDevice(checked_device_id(device_id), wish.name)
+            return bulk_register(connection, models, [new]) == 1
+    except MalformedTopic as error:
+        raise Refused(str(error)) from error
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise Refused(f"there is no model {wish.name!r}; give --kind to make it") from error
+
+
+def tell_broker(settings: Mapping[str, str], device_id: str, password: str) -> bool:
+    """Lets the device in; False when no password file of a broker is known here."""
+    path = settings.get(running.BROKER_PASSWORDS, "")
+    if not path:
+        return False
+    let_in(Path(path), device_id, password)
+    if pid := settings.get(running.BROKER_PID):
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGHUP)
+    return True
+
+
+def first_steps(settings: Mapping[str, str], device_id: str, password: str) -> Sequence[str]:
+    """What a firmware engineer needs next, in lines."""
+    prefix = topic_prefix(checked_device_id(device_id)).rstrip("/")
+    lines = [f"topics    {prefix}/…"]
+    if not password:
+        return [*lines, "password  as it was: let the broker's own user list say it"]
+    port = settings.get(running.DEVICE_PORT, "1883")
+    report = '{"battery_pct":80,"lock":{"bolt":1}}'
+    return [
+        *lines,
+        f"password  {password}",
+        f"try       mosquitto_pub -V mqttv5 -p {port} -u {device_id} -P '{password}' -q 1 "
+        f"-t {prefix}/report -m '{report}'",
+    ]
+
+
+async def list_lines(dsn: str, after: str, limit: int) -> list[str]:
+    """One line per device."""
+    async with _reading(dsn) as queries:
+        return [_line(device) for device in await queries.page(after, limit)]
+
+
+async def show_lines(dsn: str, name: str) -> list[str]:
+    """Raises Refused for a device nobody registered."""
+    async with _reading(dsn) as queries:
+        found = await queries.find(name)
+    if found is None:
+        raise Refused(f"no device is called {name!r}")
+    record, model = found.record, found.model
+    return [
+        f"device     {record.device_id}",
+        f"status     {record.status.name.lower()}",
+        f"model      {record.model} ({model.kind.name.lower()}, reports every {model.heartbeat_s} s)",
+        f"operator   {record.operator_id}",
+        f"public id  {record.public_id}",
+        f"marker     {record.marker}",
+        f"boot       {record.boot or 'none given yet'}",
+        f"topics     {topic_prefix(record.device_id).rstrip('/')}/…",
+    ]
+
+
+async def rebase(dsn: str, redis_url: str, device_id: str) -> None:
+    """Raises Refused, StoreUnavailable."""
+    from gateway.clock import SystemClock
+    from gateway.ingest.beliefs import Beliefs
+    from gateway.ingest.rebase_device import UnknownDevice, rebase_device
+    from gateway.stores.history import PostgresHistory
+    from gateway.stores.live_states import RedisLiveStates
+    from gateway.stores.redis_link import RedisLink
+    from gateway.stores.registry import PostgresRegistry
+    from gateway.telemetry import PrometheusCounters
+
+    registry = PostgresRegistry(dsn, SystemClock())
+    history = PostgresHistory(dsn)
+    link = RedisLink(redis_url, name="rebase")
+    try:
+        beliefs = Beliefs(RedisLiveStates(link), _leave_rebuilding_to_the_gateway, PrometheusCounters())
+        await rebase_device(checked_device_id(device_id), registry, beliefs, history)
+    except (MalformedTopic, UnknownDevice) as error:
+        raise Refused(str(error)) from error
+    finally:
+        await link.close()
+        await history.close()
+        await registry.close()
+
+
+async def quarantine_lines(dsn: str, reason: str | None, before: int | None, limit: int) -> list[str]:
+    """One line per frame, newest first."""
+    quarantine = PostgresQuarantine(dsn)
+    try:
+        return [_frame_line(row) for row in await quarantine.page(before, limit, reason=reason)]
+    finally:
+        await quarantine.close()
+
+
+async def mark_for_replay(dsn: str, numbers: Sequence[int], reason: str) -> int:
+    """How many are marked now that were not before."""
+    quarantine = PostgresQuarantine(dsn)
+    try:
+        if reason:
+            return await quarantine.mark_reason_for_replay(reason)
+        return await quarantine.mark_for_replay(numbers)
+    finally:
+        await quarantine.close()
+
+
+@asynccontextmanager
+async def _reading(dsn: str) -> AsyncIterator[PostgresDeviceQueries]:
+    pool = ReadingPool(dsn)
+    await pool.open()
+    try:
+        yield PostgresDeviceQueries(pool)
+    finally:
+        await pool.close()
+
+
+async def _leave_rebuilding_to_the_gateway(shard: int) -> str:
+    raise StoreUnavailable(f"Redis has lost shard {shard:02x}; the gateway must rebuild it first")
+
+
+def _line(device: KnownDevice) -> str:
+    record = device.record
+    kind = device.model.kind.name.lower()
+    return f"{record.device_id:<32}  {record.status.name.lower():<10}  {kind:<8}  {record.model}"
+
+
+def _frame_line(row: QuarantineRow) -> str:
+    """A peer's bytes are shown as text only where they are printable."""
+    at = datetime.fromtimestamp(row.received_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    start = row.frame[:SHOWN_BYTES]
+    shown = start.decode() if start.isascii() and start.decode().isprintable() else start.hex()
+    where = f" ({row.where})" if row.where else ""
+    return f"{row.number}  {at}  {row.device_id}  {row.reason}{where}  {len(row.frame)} bytes: {shown}"

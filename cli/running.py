@@ -1,0 +1,56 @@
+"""What an `up` of this checkout tells the other verbs: its settings, while it runs."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+
+from cli.stack import STATE_FOLDER
+
+UP_FOLDER = STATE_FOLDER / "up"
+RUNNING_NAME = "running.json"
+BROKER_PASSWORDS = "LATCHKEY_BROKER_PASSWORDS"
+"""The password file of the devices."""
+BROKER_PID = "LATCHKEY_BROKER_PID"
+"""Whom to tell that it changed; a broker elsewhere watches the file itself."""
+GATEWAY_ADDRESS = "LATCHKEY_GATEWAY_ADDRESS"
+DEVICE_PORT = "LATCHKEY_DEVICE_PORT"
+POSTGRES_DSN = "LATCHKEY_POSTGRES_DSN"
+REDIS_URL = "LATCHKEY_REDIS_URL"
+
+
+def announce(folder: Path, settings: Mapping[str, str]) -> None:
+    """Leaves the settings for other terminals of this user."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RUNNING_NAME
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({name: value for name, value in settings.items() if name.startswith("LATCHKEY_")}, file)
+
+
+def withdraw(folder: Path) -> None:
+    """Nothing runs here any more."""
+    (folder / RUNNING_NAME).unlink(missing_ok=True)
+
+
+def known_settings(folder: Path = UP_FOLDER) -> dict[str, str]:
+    """LATCHKEY_* of the environment, else those of an `up` that runs from this checkout."""
+    own = {name: value for name, value in os.environ.items() if name.startswith("LATCHKEY_")}
+    if POSTGRES_DSN in own:
+        return own
+    try:
+        said = json.loads((folder / RUNNING_NAME).read_text())
+    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
+        return own
+    return {str(name): str(value) for name, value in said.items()} | own
+
+
+def setting(name: str) -> str:
+    """Raises typer.BadParameter with what to do when nothing says it."""
+    value = known_settings().get(name, "")
+    if not value:
+        raise typer.BadParameter(f"set {name}, or start ./latchkey up in another terminal")
+    return value
