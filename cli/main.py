@@ -8,22 +8,36 @@ import typer
 
 from cli.servers.errors import StackError
 
-VERBS = ("up", "gateway", "api", "migrate", "device", "doctor", "check", "test")
-"""Each is `cli/VERB.py` with a function `register(app)`; the order is that of the help."""
+VERBS = (
+    "up",
+    "gateway",
+    "api",
+    "migrate",
+    "device",
+    "doctor",
+    "check",
+    "test",
+    "bench",
+    "chaos",
+    "broker-files",
+)
+"""Each is `cli/VERB.py` with a function `register(app)` (a dash is an underscore there); the help keeps the order."""
 
 HELP = """The open device gateway for shared hardware: bikes and scooters, power-bank cabinets, lockers.
 
+\b
 Start here:
-
-  ./latchkey demo                     a simulated fleet on a live map, private servers, nothing installed for good
-
+  ./latchkey demo                            a simulated fleet on a live map
   ./latchkey demo --devices 5000 --for 60
+  ./latchkey doctor                          what is missing here, and what mends it
 
-  ./latchkey doctor                   what is missing on this machine, and the command that mends it
+\b
+With servers of your own, named by LATCHKEY_* variables:
+  ./latchkey migrate
+  ./latchkey gateway
+  ./latchkey api
 
-With servers of your own (settings are LATCHKEY_* variables):
-
-  ./latchkey migrate && ./latchkey gateway & ./latchkey api
+`./latchkey VERB --help` says more and has examples.
 """
 
 
@@ -42,7 +56,7 @@ def application(verbs: tuple[str, ...]) -> typer.Typer:
         """Keeps VERB a word of its own when only one verb is loaded."""
 
     for verb in verbs:
-        import_module(f"cli.{verb}").register(app)
+        import_module(f"cli.{verb.replace('-', '_')}").register(app)
     return app
 
 

@@ -1,0 +1,66 @@
+"""The verb `broker-files`: the shipped mosquitto configuration written into a folder, for a broker run elsewhere."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.servers.broker_files import BRIDGE_USER, GATEWAY_USER, BrokerPlace, configuration, rights
+from cli.servers.broker_users import password_file
+
+BRIDGE_PASSWORD = "LATCHKEY_BRIDGE_PASSWORD"
+GATEWAY_PASSWORD = "LATCHKEY_MQTT_PASSWORD"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command("broker-files")(broker_files)
+
+
+def broker_files(
+    *,
+    into: Annotated[
+        Path, typer.Option(help="The folder that mosquitto reads; its data goes to data/ in it.")
+    ],
+    address: Annotated[str, typer.Option(help="What both listeners bind to.")] = "0.0.0.0",
+    device_port: Annotated[int, typer.Option(help="Listener for devices.")] = 1883,
+    internal_port: Annotated[int, typer.Option(help="Listener for gateways.")] = 1884,
+) -> None:
+    """Writes mosquitto.conf, rights and the passwords of the internal users; devices that are listed stay.
+
+    Passwords come from LATCHKEY_MQTT_PASSWORD (gateways) and LATCHKEY_BRIDGE_PASSWORD (load generators and bridges;
+    without it there is no such user).
+
+    Example: LATCHKEY_MQTT_PASSWORD=… ./latchkey broker-files --into /etc/mosquitto/latchkey
+    """
+    gateway_password = os.environ.get(GATEWAY_PASSWORD, "")
+    if not gateway_password:
+        raise typer.BadParameter(f"set {GATEWAY_PASSWORD}")
+    users = {GATEWAY_USER: gateway_password}
+    if bridge_password := os.environ.get(BRIDGE_PASSWORD, ""):
+        users[BRIDGE_USER] = bridge_password
+    data = into / "data"
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = BrokerPlace(
+        folder=into,
+        data=data,
+        device_address=address,
+        device_port=device_port,
+        internal_address=address,
+        internal_port=internal_port,
+    )
+    _write(into / "mosquitto.conf", configuration(place))
+    _write(into / "devices.acl", rights("devices"))
+    _write(into / "internal.acl", rights("internal"))
+    _write(into / "internal.passwords", password_file(users))
+    if not (into / "devices.passwords").exists():
+        _write(into / "devices.passwords", "")
+    print(f"wrote {into}/mosquitto.conf and what it names")
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.replace(path)
