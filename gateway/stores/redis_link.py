@@ -5,7 +5,7 @@ import hashlib
 import random
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 
 import hiredis
@@ -225,8 +225,8 @@ class _Connection(asyncio.Protocol):
         await self._lost
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast(asyncio.WriteTransport, transport)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
