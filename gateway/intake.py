@@ -58,6 +58,8 @@ class Intake(Generic[Item]):
         self.pending_bytes = 0
         self.failure = ""
         """Why the present batch could not be stored yet; empty when all is well."""
+        self.drained = asyncio.Event()
+        """Set when `run` has returned: nothing is left to store."""
         self._flow = flow
         self._valve = valve
         self._clock = clock
@@ -101,6 +103,7 @@ class Intake(Generic[Item]):
             if not self._pending:
                 await self._read()
             if not self._pending:
+                self.drained.set()
                 return
             self._close_valve()
             batch = self._pending[:MAX_BATCH_ROWS]

@@ -77,6 +77,12 @@ class LaneSessions:
         for connection in self._of(lanes):
             connection.close(reason)
 
+    async def closed(self) -> None:
+        """Waits until every link that is closing has ended."""
+        links = [connection.link for connection in self.connections if connection.link is not None]
+        if links:
+            await asyncio.wait([link.ended for link in links])
+
     def not_live(self, lanes: frozenset[int]) -> list[str]:
         """Sessions of these lanes that do not receive now, with the reason of each."""
         return [

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from gateway.ports import Clock, Leases, StoreUnavailable
 
@@ -13,7 +14,18 @@ TAKE_OVERS_MAX = 3
 TAKE_OVER_WINDOW_S = 30.0
 """Two gateways that take a lane from each other do so every few seconds; a hand-over happens once."""
 
-LanesChanged = Callable[[frozenset[int]], None]
+
+class LaneObserver(Protocol):
+    """Who hears of lanes that come and go; called from the event loop, must not block."""
+
+    def lanes_taken(self, lanes: frozenset[int]) -> None:
+        """They are ours from now on."""
+
+    def lanes_lost(self, lanes: frozenset[int]) -> None:
+        """They are another's, or nobody's."""
+
+    def lane_parked(self, lane: int) -> None:
+        """It was taken from us too often, and is left alone."""
 
 
 class TakeOvers:
@@ -36,25 +48,24 @@ class LaneKeeper:
     nobody else can take a lease either."""
 
     def __init__(
-        self, leases: Leases, owner: str, lanes: Sequence[int], clock: Clock, *, wake: Callable[[], None]
+        self, leases: Leases, owner: str, lanes: Sequence[int], clock: Clock, *, observer: LaneObserver
     ) -> None:
         self.held: dict[int, int] = {}
         """lane -> lease number."""
         self.parked: set[int] = set()
         """Lanes another client keeps taking; left alone until this process is started again."""
         self.store_away = False
+        self.asked = False
+        """Whether the leases were read at least once."""
         self._leases = leases
         self._owner = owner
         self._wanted = frozenset(lanes)
         self._clock = clock
-        self._wake = wake
+        self._observer = observer
         self._take_overs = TakeOvers()
         self._reading: asyncio.Lock = asyncio.Lock()
         self._read_from_s = float("-inf")
         self._closed = False
-        self.on_taken: LanesChanged = _nobody
-        self.on_lost: LanesChanged = _nobody
-        self.on_parked: LanesChanged = _nobody
 
     @property
     def missing(self) -> frozenset[int]:
@@ -91,7 +102,7 @@ class LaneKeeper:
         if self._take_overs.note(lane, self._clock.monotonic_s()) and lane not in self.parked:
             self.parked.add(lane)
             self._lose(frozenset({lane}))
-            self.on_parked(frozenset({lane}))
+            self._observer.lane_parked(lane)
 
     async def _read(self) -> None:
         async with self._reading:
@@ -118,20 +129,15 @@ class LaneKeeper:
             return
         finally:
             self._read_from_s = began_at_s
+        self.asked = True
         self.store_away = False
 
     def _gain(self, taken: Mapping[int, int]) -> None:
         self.held.update(taken)
         if taken:
-            self.on_taken(frozenset(taken))
-            self._wake()
+            self._observer.lanes_taken(frozenset(taken))
 
     def _lose(self, lanes: frozenset[int]) -> None:
         gone = frozenset(lane for lane in lanes if self.held.pop(lane, None) is not None)
         if gone:
-            self.on_lost(gone)
-            self._wake()
-
-
-def _nobody(lanes: frozenset[int]) -> None:
-    """Before the composition root has wired who wants to know."""
+            self._observer.lanes_lost(gone)

@@ -1,0 +1,105 @@
+"""What a gateway does beside the straight lines: lanes opened, silence swept, history trimmed, Redis looked after."""
+
+import asyncio
+
+from gateway import telemetry
+from gateway.backoff import next_delay_s
+from gateway.ingest.beliefs import LaneTrouble
+from gateway.ports import StoreUnavailable
+from gateway.wiring import Gateway
+
+SWEEP_EVERY_S = 1.0
+LOOK_AT_REDIS_EVERY_S = 2.0
+"""A lost Redis is rebuilt within seconds even while no device reports."""
+
+FIRST_TRIM_AFTER_S = 5.0
+TRIM_EVERY_S = 1800.0
+TRIM_AGAIN_AFTER_S = 60.0
+MEASURE_EVERY_S = 0.5
+
+log = telemetry.logger()
+
+
+async def open_registry(gateway: Gateway) -> None:
+    """Waits for PostgreSQL and its schema; returns once the models are known."""
+    attempt = 0
+    while True:
+        try:
+            await gateway.stores.postgres_watch.call("models", gateway.stores.registry.open())
+            return
+        except StoreUnavailable:
+            await asyncio.sleep(next_delay_s(attempt, gateway.chance, first_s=0.1, cap_s=2.0))
+            attempt += 1
+
+
+async def open_lanes(gateway: Gateway) -> None:
+    """For every lane taken: its live states are made whole where they were lost, then its silent devices are
+    watched."""
+    while True:
+        lane = await gateway.lanes_to_open.get()
+        attempt = 0
+        while lane in gateway.keeper.held:
+            try:
+                await gateway.beliefs.epoch(lane)
+                await gateway.sweep.take_over(lane)
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(next_delay_s(attempt, gateway.chance, first_s=0.1, cap_s=2.0))
+                attempt += 1
+
+
+async def look_after_redis(gateway: Gateway) -> None:
+    """Finds shards that Redis lost, and has them rebuilt."""
+    while True:
+        await asyncio.sleep(LOOK_AT_REDIS_EVERY_S)
+        try:
+            for lane in sorted(gateway.keeper.held):
+                if await gateway.stores.live_states.epoch(lane) is None:
+                    gateway.beliefs.drop(lane)
+                    await gateway.beliefs.epoch(lane)
+                    await gateway.sweep.take_over(lane)
+        except StoreUnavailable:
+            # The watch has told; the next look finds out.
+            continue
+
+
+async def sweep_silence(gateway: Gateway) -> None:
+    """Finds devices that went quiet or were lost."""
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        try:
+            await gateway.sweep.sweep()
+        except (StoreUnavailable, LaneTrouble):
+            # Those it could not judge come up again by themselves.
+            continue
+
+
+async def trim_history(gateway: Gateway) -> None:
+    """Partitions ahead, retention, bounds of the quarantine."""
+    delay_s = FIRST_TRIM_AFTER_S
+    while True:
+        await asyncio.sleep(delay_s)
+        try:
+            trimmed = await gateway.stores.postgres_history.trim(gateway.clock.now_ms())
+        except StoreUnavailable as error:
+            telemetry.TRIMS.labels("failed").inc()
+            log.warning("history_not_trimmed", reason=str(error)[:200])
+            delay_s = TRIM_AGAIN_AFTER_S
+            continue
+        telemetry.TRIMS.labels("done").inc()
+        log.info(
+            "history_trimmed",
+            partitions_made=trimmed.partitions_made,
+            partitions_dropped=trimmed.partitions_dropped,
+            quarantined=trimmed.quarantined,
+        )
+        delay_s = TRIM_EVERY_S
+
+
+async def measure(gateway: Gateway) -> None:
+    """Gauges that no batch sets, so that they move while none comes through."""
+    while True:
+        telemetry.PENDING_REPORTS.set(gateway.reports.pending)
+        telemetry.PENDING_BYTES.set(gateway.reports.pending_bytes)
+        telemetry.COMMIT_LAG.set(gateway.reports.waiting_ms() / 1000)
+        await asyncio.sleep(MEASURE_EVERY_S)

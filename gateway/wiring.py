@@ -1,0 +1,200 @@
+"""The parts of one gateway process, made and connected; nothing runs yet."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Sequence
+
+from gateway import telemetry
+from gateway.counting import MetricCounters
+from gateway.ingest.beliefs import Beliefs, LaneTrouble
+from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
+from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
+from gateway.ingest.silence_wheel import SilenceWheel
+from gateway.ingest.take_hellos import HelloPorts, take_hellos
+from gateway.ingest.take_reports import ReportPorts, TakeReports
+from gateway.intake import AlwaysOpen, Intake
+from gateway.mqtt.broker_watch import BrokerWatch
+from gateway.mqtt.connection import Address, Connection, Surroundings
+from gateway.mqtt.lane_sessions import LaneSessions, lane_specs
+from gateway.mqtt.shards import LaneKeeper
+from gateway.ports import Arrived, ArrivedHello, Clock, StoreUnavailable
+from gateway.settings import Settings
+from gateway.stores.history import PostgresHistory
+from gateway.stores.last_reports import PostgresLastReports
+from gateway.stores.leases import PostgresLeases
+from gateway.stores.live_states import RedisLiveStates
+from gateway.stores.redis_link import RedisLink
+from gateway.stores.registry import PostgresRegistry
+from gateway.watched_stores import Watch, WatchedHistory, WatchedLiveStates
+
+MAX_PENDING_HELLOS = 20_000
+"""Four storms of 5,000 devices at once; whoever comes later repeats its hello within minutes."""
+
+log = telemetry.logger()
+
+
+class Stores:
+    """Everything that outlives a connection to the outside."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        dsn = settings.postgres_dsn
+        self.redis = RedisLink(settings.redis_url, name="gateway")
+        self.registry = PostgresRegistry(dsn, clock)
+        self.postgres_history = PostgresHistory(dsn)
+        self.leases = PostgresLeases(dsn)
+        self.last_reports = PostgresLastReports(dsn, self.registry.model)
+        self.postgres_watch = Watch("postgres", clock)
+        self.redis_watch = Watch("redis", clock)
+        self.history = WatchedHistory(self.postgres_history, self.postgres_watch)
+        self.live_states = WatchedLiveStates(RedisLiveStates(self.redis), self.redis_watch)
+
+    async def close(self) -> None:
+        """In reverse order."""
+        await self.last_reports.close()
+        await self.leases.close()
+        await self.postgres_history.close()
+        await self.registry.close()
+        await self.redis.close()
+
+
+class Gateway:
+    """All parts, each named once. Implements `Receiver`, `Valve` and `LaneObserver` by handing on."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.chance = random.Random().random
+        self.stores = Stores(settings, clock)
+        self.counters = MetricCounters()
+        self.keeper = LaneKeeper(
+            self.stores.leases, settings.gateway_name, settings.gateway_lanes, clock, observer=self
+        )
+        self.lanes_to_open: asyncio.Queue[int] = asyncio.Queue()
+        """At most one entry per take-over of a lane, which are rare."""
+        around = Surroundings(
+            Address(settings.mqtt_host, settings.mqtt_port),
+            clock,
+            self.chance,
+            self._may_connect,
+            lambda connection, closed_at_s: self.sessions.suspected(connection, closed_at_s),
+            self._taken_over,
+        )
+        account = (settings.mqtt_username, settings.mqtt_password)
+        specs = {lane: lane_specs(lane, *account) for lane in settings.gateway_lanes}
+        self.sessions = LaneSessions(specs, around, self)
+        self.broker = BrokerWatch(
+            settings.gateway_name, account, around, queue_messages=settings.broker_queue_messages
+        )
+        self._wire_flows()
+
+    def _wire_flows(self) -> None:
+        stores, clock, counters = self.stores, self.clock, self.counters
+        self._rebuilding = asyncio.Lock()
+        self._rebuild_ports = RebuildPorts(
+            stores.last_reports,
+            stores.live_states,
+            stores.registry,
+            clock,
+            counters,
+            lambda: secrets.token_hex(8),
+        )
+        self.beliefs = Beliefs(stores.live_states, self._rebuild, counters)
+        self.silence = SilenceWheel(clock.now_ms())
+        sweep_ports = SweepPorts(stores.registry, stores.live_states, self.beliefs, clock, counters)
+        self.sweep = PresenceSweep(sweep_ports, self.silence)
+        self._reports = TakeReports(
+            ReportPorts(stores.registry, stores.history, self.beliefs, self.sessions, self.silence, counters)
+        )
+        self._hello_ports = HelloPorts(stores.registry, self.sessions, clock, counters)
+        self.reports: Intake[Arrived] = Intake(self._take_reports, self, clock, chance=self.chance)
+        self.hellos: Intake[ArrivedHello] = Intake(self._take_hellos, AlwaysOpen(), clock, chance=self.chance)
+
+    # --- Receiver --------------------------------------------------------------------------------
+
+    def took_reports(self, arrived: list[Arrived], size_bytes: int) -> None:
+        self.reports.take(arrived, size_bytes)
+
+    def took_hellos(self, hellos: list[ArrivedHello]) -> None:
+        if self.hellos.pending > MAX_PENDING_HELLOS:
+            telemetry.HELLOS_DROPPED.inc(len(hellos))
+            self.sessions.acknowledge([hello.delivery for hello in hellos])
+        else:
+            self.hellos.take(hellos, 0)
+
+    # --- Valve -----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        self.sessions.resume_reports()
+
+    def shut(self) -> None:
+        self.sessions.pause_reports()
+
+    # --- LaneObserver ----------------------------------------------------------------------------
+
+    def lanes_taken(self, lanes: frozenset[int]) -> None:
+        telemetry.LANES_HELD.set(len(self.keeper.held))
+        log.info("lanes_taken", lanes=sorted(lanes))
+        for lane in sorted(lanes):
+            # Another may have written since this process last held the lane.
+            self.beliefs.drop(lane)
+            self.lanes_to_open.put_nowait(lane)
+        self.sessions.want(lanes)
+
+    def lanes_lost(self, lanes: frozenset[int]) -> None:
+        telemetry.LANES_HELD.set(len(self.keeper.held))
+        log.warning("lanes_lost", lanes=sorted(lanes))
+        self.sessions.leave(lanes, "the lane is not ours")
+        for lane in lanes:
+            self.beliefs.drop(lane)
+            self.sweep.drop(lane)
+
+    def lane_parked(self, lane: int) -> None:
+        telemetry.LANES_PARKED.set(len(self.keeper.parked))
+        log.error("lane_parked", lane=lane, reason="another client keeps taking its sessions")
+
+    # --- state -----------------------------------------------------------------------------------
+
+    def not_ready(self) -> list[str]:
+        """Every reason why this gateway does not do all of its work now."""
+        keeper, stores = self.keeper, self.stores
+        reasons = [
+            f"lane {lane:02x} parked: another client keeps taking it" for lane in sorted(keeper.parked)
+        ]
+        elsewhere = sorted(keeper.missing - keeper.parked)
+        if elsewhere:
+            reasons.append("lanes not held: " + " ".join(f"{lane:02x}" for lane in elsewhere))
+        if keeper.store_away or stores.postgres_watch.away:
+            reasons.append(f"PostgreSQL away: {stores.postgres_watch.away or 'leases cannot be renewed'}")
+        if stores.redis_watch.away:
+            reasons.append(f"Redis away: {stores.redis_watch.away}")
+        if self.reports.failure:
+            reasons.append(f"reports wait: {self.reports.failure}")
+        return reasons + self.sessions.not_live(frozenset(keeper.held))
+
+    # --- flows -----------------------------------------------------------------------------------
+
+    async def _take_reports(self, batch: list[Arrived]) -> None:
+        try:
+            await self._reports.take(batch)
+        except LaneTrouble as trouble:
+            # The caches of these lanes are dropped: the same batch, again, reads what others wrote.
+            raise StoreUnavailable(str(trouble)) from trouble
+
+    async def _take_hellos(self, batch: Sequence[ArrivedHello]) -> None:
+        await take_hellos(batch, self._hello_ports)
+
+    async def _rebuild(self, shard: int) -> str:
+        """One at a time: whoever waited finds the shard whole, and must not replace what was written since."""
+        async with self._rebuilding:
+            epoch = await self.stores.live_states.epoch(shard)
+            return epoch if epoch is not None else await rebuild_shard(shard, self._rebuild_ports)
+
+    async def _may_connect(self, connection: Connection) -> bool:
+        return connection.lane is None or await self.keeper.confirm(connection.lane)
+
+    def _taken_over(self, connection: Connection) -> None:
+        telemetry.SESSION_INCIDENTS.labels("taken_over").inc()
+        log.warning("session_taken_over", session=connection.client_id)
+        if connection.lane is not None:
+            self.keeper.note_take_over(connection.lane)
