@@ -41,11 +41,6 @@ def row_time(report: Report, received_ms: int) -> RowTime:
     return RowTime(received_ms, True)
 
 
-def depends_on_receipt(report: Report) -> bool:
-    """Whether a second arrival of the same frame may be filed under another time."""
-    return not report.boot
-
-
 def _time_since_boot(report: Report) -> RowTime:
     boot_ms = report.boot * 1000
     said_ms = report.reported_at_ms or 0

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from gateway.ports import StoreUnavailable
-from gateway.stores.redis_link import RedisAddress, RedisLink, no_error
-from tests.support.waiting import until_async
+from gateway.stores.redis_link import RedisAddress, RedisLink, Reply, no_error
+from tests.support.waiting import DEADLINE_S
 
 
 @pytest.fixture
@@ -65,13 +65,16 @@ async def test_a_connection_that_was_cut_is_made_again(redis_url: str, link: Red
         (ours,) = [one["id"] for one in client.client_list() if one["name"] == "test"]
         client.client_kill_filter(_id=ours)
 
-    async def answers() -> bool | None:
-        try:
-            return await link.execute([("ECHO", "again")]) == [b"again"]
-        except StoreUnavailable:
-            return None
+    async with asyncio.timeout(DEADLINE_S):
+        assert await _at_last(link) == [b"again"]
 
-    await until_async(answers)
+
+async def _at_last(link: RedisLink) -> list[Reply]:
+    while True:
+        try:
+            return await link.execute([("ECHO", "again")])
+        except StoreUnavailable:
+            await asyncio.sleep(0.01)
 
 
 async def test_nobody_listening_is_unavailable_at_once_and_while_it_pauses() -> None:
