@@ -1,28 +1,16 @@
-"""A seeded city that speaks `/v1/live` and the device routes, so the page can be worked on without a gateway.
+"""A seeded city of bikes, cabinets and lockers, so that the page can be worked on without a gateway."""
 
-`python -m tests.support.fake_city --port 8765` serves it together with the built page.
-"""
-
-import asyncio
-import contextlib
 import math
 import random
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import typer
-import uvicorn
-from fastapi import FastAPI, HTTPException, WebSocket, WebSocketDisconnect
-from fastapi.staticfiles import StaticFiles
+from fastapi import WebSocket
 
 CENTRE_LAT, CENTRE_LON = 1.3030, 103.8510
 STREET_M = 260.0
 M_PER_DEG = 111_320.0
-CHUNK = 100
-DIST = Path(__file__).resolve().parents[2] / "web" / "dist"
 
 Json = dict[str, Any]
 
@@ -91,7 +79,9 @@ class FakeCity:
 
     def somewhere(self) -> tuple[int, int]:
         """A crossing, more often in the middle of one of a few quarters."""
-        column, row, spread = self.chance.choice(((0, 0, 5.0), (9, 4, 3.0), (-9, 6, 3.5), (4, -9, 3.0), (0, 0, 13.0)))
+        column, row, spread = self.chance.choice(
+            ((0, 0, 5.0), (9, 4, 3.0), (-9, 6, 3.5), (4, -9, 3.0), (0, 0, 13.0))
+        )
         return round(self.chance.gauss(column, spread)), round(self.chance.gauss(row, spread))
 
     def settle(self, bikes: int, cabinets: int, lockers: int) -> None:
@@ -115,11 +105,22 @@ class FakeCity:
             device.way = self.route(column, row)
             device.say(available=False, units=0, reasons=reasons(since, "bolt_not_closed", "in_motion"))
         elif fate < 0.21:
-            device.say(battery_pct=self.chance.randint(2, 14), available=False, units=0, reasons=reasons(since, "low_battery"))
+            device.say(
+                battery_pct=self.chance.randint(2, 14),
+                available=False,
+                units=0,
+                reasons=reasons(since, "low_battery"),
+            )
         elif fate < 0.25:
-            device.say(available=False, units=0, reasons=reasons(since, self.chance.choice(("quiet", "quiet", "lost"))))
+            device.say(
+                available=False,
+                units=0,
+                reasons=reasons(since, self.chance.choice(("quiet", "quiet", "lost"))),
+            )
         elif fate < 0.265:
-            device.say(available=False, units=0, reasons=reasons(since, self.chance.choice(("fault", "alarm"))))
+            device.say(
+                available=False, units=0, reasons=reasons(since, self.chance.choice(("fault", "alarm")))
+            )
 
     def _settle_station(self, kind: str, number: int, size: int) -> None:
         lat, lon = self.crossing(*self.somewhere())
@@ -130,7 +131,9 @@ class FakeCity:
             unit = f"PB{self.chance.randrange(10**6):06d}" if taken and kind == "cabinet" else None
             faults = ["motor_stall"] if self.chance.random() < 0.015 else []
             charge = self.chance.randint(10, 100) if unit else None
-            device.slots.append({"number": slot, "unit_id": unit, "occupied": taken, "charge_pct": charge, "faults": faults})
+            device.slots.append(
+                {"number": slot, "unit_id": unit, "occupied": taken, "charge_pct": charge, "faults": faults}
+            )
         self._count_slots(device)
 
     def _count_slots(self, device: CityDevice) -> None:
@@ -177,7 +180,10 @@ class FakeCity:
                 lat, lon = device.way.pop(0)
                 length_m -= left_m
                 continue
-            lat, lon = lat + (device.way[0][0] - lat) * length_m / left_m, lon + (device.way[0][1] - lon) * length_m / left_m
+            lat, lon = (
+                lat + (device.way[0][0] - lat) * length_m / left_m,
+                lon + (device.way[0][1] - lon) * length_m / left_m,
+            )
             length_m = 0
         if device.way:
             device.say(lat=lat, lon=lon)
@@ -193,157 +199,3 @@ class FakeCity:
 def reasons(since: int, *names: str) -> list[Json]:
     """Reasons that all hold since the same moment."""
     return [{"reason": name, "since": since} for name in names]
-
-
-class Conversation:
-    """What one map client was told."""
-
-    def __init__(self, city: FakeCity) -> None:
-        self.city = city
-        self.watch: Json | None = None
-        self.told: dict[str, int] = {}
-        self.fresh = False
-
-    def hear(self, frame: Json) -> None:
-        self.watch, self.told, self.fresh = (frame if frame["type"] == "watch" else None), {}, True
-
-    def frame(self) -> Json | None:
-        """What there is to say now, at most CHUNK devices of it."""
-        watch = self.watch
-        if watch is None:
-            return None
-        if self.city.refuse_all:
-            self.watch = None
-            return {"type": "refused", "id": watch["id"], "reason": "too_many_devices", "detail": "more than 10000"}
-        now = {id_: device for id_, device in self.city.devices.items() if wanted(watch, device.shown)}
-        vanished = [id_ for id_ in self.told if id_ not in now]
-        due = [id_ for id_, device in now.items() if self.told.get(id_) != device.changes]
-        if not self.fresh and not due and not vanished:
-            return None
-        sent = due[:CHUNK]
-        news = {"shown": [], "moved": []} if not self.fresh else {"devices": []}
-        for id_ in sent:
-            name = "devices" if self.fresh else "moved" if id_ in self.told else "shown"
-            news[name].append(now[id_].shown)
-            self.told[id_] = now[id_].changes
-        for id_ in vanished:
-            del self.told[id_]
-        head = {"type": "snapshot" if self.fresh else "changes", "id": watch["id"], "cursor": "fake", "stale": False}
-        self.fresh = False
-        return head | news | {"vanished": vanished, "count": len(self.told), "more": len(due) > CHUNK}
-
-
-def wanted(watch: Json, shown: Json) -> bool:
-    """Whether a watch is to see a device."""
-    west, south, east, north = watch["box"]
-    return (
-        west <= shown["lon"] <= east
-        and south <= shown["lat"] <= north
-        and shown["kind"] in (watch.get("kinds") or [shown["kind"]])
-        and (watch.get("availability") == "any" or shown["available"])
-        and (shown["battery_pct"] is None or shown["battery_pct"] >= watch.get("min_battery_pct", 0))
-    )
-
-
-def app_of(city: FakeCity, *, alive: bool) -> FastAPI:
-    """The city as a web application; `alive` lets it move by itself."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(live_on(city)) if alive else None
-        yield
-        if task is not None:
-            task.cancel()
-
-    app = FastAPI(lifespan=lifespan)
-
-    @app.websocket("/v1/live")
-    async def live(socket: WebSocket) -> None:
-        await socket.accept()
-        city.sockets.add(socket)
-        conversation = Conversation(city)
-        teller = asyncio.create_task(tell(socket, conversation))
-        try:
-            while True:
-                conversation.hear(await socket.receive_json())
-        except (WebSocketDisconnect, RuntimeError):
-            pass
-        finally:
-            teller.cancel()
-            city.sockets.discard(socket)
-
-    @app.get("/v1/fleet")
-    async def fleet() -> Json:
-        return {"devices": len(city.devices), "groups": [], "stale": False}
-
-    @app.get("/v1/devices/{id_}")
-    async def device(id_: str) -> Json:
-        return device_json(city, id_)
-
-    @app.get("/v1/devices/{id_}/history")
-    async def history(id_: str, step: str = "raw") -> Json:
-        device_json(city, id_)
-        return {"device_id": id_, "step": step, "points": city.devices[id_].past, "next": None}
-
-    if DIST.is_dir():
-        app.mount("/", StaticFiles(directory=DIST, html=True))
-    return app
-
-
-def device_json(city: FakeCity, id_: str) -> Json:
-    """What the device route answers. Raises HTTPException when there is no such device."""
-    if id_ not in city.devices:
-        raise HTTPException(404, "There is no device with this id.")
-    device = city.devices[id_]
-    shown = device.shown
-    return {
-        "id": f"demo-{id_}",
-        "public_id": id_,
-        "marker": shown["marker"],
-        "kind": shown["kind"],
-        "model": f"demo-{shown['kind']}",
-        "presence": "online",
-        "heard_at": shown["at"],
-        "revision": device.changes,
-        "at": shown["at"],
-        "position": {"lat": shown["lat"], "lon": shown["lon"], "accuracy_m": 6.0, "fixed_at": shown["at"]},
-        "battery_pct": shown["battery_pct"],
-        "moving": bool(device.way),
-        "lock": {"bolt": "open" if device.way else "closed"} if shown["kind"] == "bike" else None,
-        "slots": device.slots,
-        "faults": [],
-        "alarms": [],
-        "signal_dbm": -71,
-        "firmware": "1.4.2",
-        "availability": {name: shown[name] for name in ("available", "reasons", "units", "spaces")},
-    }
-
-
-async def tell(socket: WebSocket, conversation: Conversation) -> None:
-    """Sends what there is to say, a few times a second."""
-    while True:
-        frame = conversation.frame()
-        if frame is not None:
-            await socket.send_json(frame)
-        if frame is None or not frame.get("more"):
-            await asyncio.sleep(0.2)
-
-
-async def live_on(city: FakeCity) -> None:
-    """Turns the city while the server runs."""
-    while True:
-        city.turn(time.monotonic())
-        await asyncio.sleep(0.2)
-
-
-def main(port: int = 8765, seed: int = 1, bikes: int = 3200, cabinets: int = 420, lockers: int = 180) -> None:
-    """Serves a busy city and the built page on loopback."""
-    city = FakeCity(seed)
-    city.settle(bikes, cabinets, lockers)
-    uvicorn.run(app_of(city, alive=True), host="127.0.0.1", port=port, log_level="warning")
-
-
-
-
-if __name__ == "__main__":
-    typer.run(main)
