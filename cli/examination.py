@@ -107,9 +107,7 @@ def examine_mosquitto() -> Finding:
             "stuck until the next publish, and a client's receive maximum is not honoured after its first "
             "acknowledgement (newer ones: mosquitto.org/download)"
         )
-        return Finding(
-            "mosquitto", Grade.WORTH_KNOWING, what, "see mosquitto.org/download for a newer version"
-        )
+        return Finding("mosquitto", Grade.WORTH_KNOWING, what)
     return Finding("mosquitto", Grade.GOOD, text)
 
 

@@ -12,6 +12,7 @@ VERBS = (
     "up",
     "gateway",
     "api",
+    "sim",
     "migrate",
     "device",
     "doctor",
