@@ -58,8 +58,8 @@ class Beliefs:
         self._epochs: dict[int, str] = {}
 
     async def look_up(self, wanted: Mapping[DeviceId, tuple[int, int]]) -> dict[DeviceId, CachedState]:
-        """States of devices given as (shard, device_no), read where they are not cached.
-        Raises StoreUnavailable."""
+        """States of devices given as (shard, device_no), read where they are not cached. A lost shard is rebuilt
+        before it is read, or everybody would look as if never heard of. Raises StoreUnavailable."""
         found: dict[DeviceId, CachedState] = {}
         missing: dict[int, list[DeviceId]] = {}
         for device_id, (shard, _) in wanted.items():
@@ -69,6 +69,8 @@ class Beliefs:
             else:
                 found[device_id] = cached
         if missing:
+            for shard in missing:
+                await self.epoch(shard)
             loaded = await self._live_states.load(missing)
             for shard, device_ids in missing.items():
                 for device_id in device_ids:

@@ -13,10 +13,15 @@ from gateway.core.slots import NO_SLOTS, count_slots
 from gateway.core.stamped import StampedReport
 from gateway.ingest.admission import Admitted
 from gateway.ingest.state_cache import CachedState
-from gateway.ports import HistoryRow, LastReport, UnitSighting
+from gateway.ports import Arrived, HistoryRow, LastReport, UnitSighting
 
 SAVE_EVERY_MS = 60_000
 """How old `last_report` may be: what a rebuild reads from history per device stays within a minute or so."""
+
+
+GivenSeqs = dict[int, tuple[Arrived, int]]
+"""What reports without a seq were given on arrival, by identity: the same again when their batch is tried again.
+(Neither content nor packet id tells them apart: a device repeats itself, and QoS 0 has no packet id.)"""
 
 
 class DeviceReports(Struct):
@@ -67,14 +72,15 @@ class Filing(Struct):
     sightings: list[UnitSighting] = []
     last_reports: list[LastReport] = []
     by_device: dict[DeviceId, DeviceReports] = {}
+    given: GivenSeqs = {}
 
 
 def file_reports(
-    admitted: Iterable[Admitted], cached: Mapping[DeviceId, CachedState], *, all_doubtful: bool
+    admitted: Iterable[Admitted], cached: Mapping[DeviceId, CachedState], *, tried: GivenSeqs | None = None
 ) -> Filing:
     """Stamps and dates every report. A row goes by COPY when its stamp is above everything known and nothing
-    says it came before: a broker's redelivery, or `all_doubtful` when the batch was tried already."""
-    filing = Filing()
+    says it came before: a broker's redelivery, or `tried`, what was given when the same batch was tried already."""
+    filing = Filing(given=tried or {})
     by_device = filing.by_device
     for one in admitted:
         arrived, device, report = one.arrived, one.device, one.report
@@ -82,11 +88,11 @@ def file_reports(
         if reports is None:
             reports = _begin(one, cached[device.device_id], filing)
             by_device[device.device_id] = reports
-        stamped = _stamp(one, reports)
+        stamped = _stamp(one, reports, filing.given)
         row = _row(stamped, device, one.model.kind)
         stamp = (stamped.boot, stamped.seq)
         if stamp > reports.newest:
-            (filing.doubtful if all_doubtful or arrived.redelivered else filing.rows).append(row)
+            (filing.rows if tried is None and not arrived.redelivered else filing.doubtful).append(row)
             reports.newest = stamp
             if report.slots:
                 _sight_units(stamped, reports, filing)
@@ -113,11 +119,13 @@ def _begin(one: Admitted, cached: CachedState, filing: Filing) -> DeviceReports:
     return reports
 
 
-def _stamp(one: Admitted, reports: DeviceReports) -> StampedReport:
+def _stamp(one: Admitted, reports: DeviceReports, given: GivenSeqs) -> StampedReport:
     report, received_ms = one.report, one.arrived.received_ms
     time = row_time(report, received_ms)
     counts = count_slots(one.model, report.slots) if report.slots else NO_SLOTS
-    seq = report.seq if report.seq is not None else _seq_on_arrival(reports, received_ms)
+    seq = report.seq
+    if seq is None:
+        _, seq = given.setdefault(id(one.arrived), (one.arrived, _seq_on_arrival(reports, received_ms)))
     return StampedReport(
         report,
         report.boot,
@@ -132,7 +140,7 @@ def _stamp(one: Admitted, reports: DeviceReports) -> StampedReport:
 
 
 def _seq_on_arrival(reports: DeviceReports, received_ms: int) -> int:
-    """Rising per device; the same again when the same batch is tried again before its states were written."""
+    """Rising per device."""
     if reports.stamped:
         last = reports.stamped[-1].seq
     else:

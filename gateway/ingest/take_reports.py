@@ -11,7 +11,7 @@ from gateway.core.stamped import StampedReport
 from gateway.counters import IngestCounters
 from gateway.ingest.admission import Admission, Admitted, admit
 from gateway.ingest.beliefs import Beliefs
-from gateway.ingest.filing import DeviceReports, Filing, file_reports
+from gateway.ingest.filing import DeviceReports, Filing, GivenSeqs, file_reports
 from gateway.ingest.receipts import publish_receipts
 from gateway.ingest.silence_wheel import SilenceWheel
 from gateway.ingest.state_cache import CachedState
@@ -40,21 +40,21 @@ class TakeReports:
 
     def __init__(self, ports: ReportPorts) -> None:
         self._ports = ports
-        self._tried = False
-        """The batch that is given next was tried before, so its rows may be committed already."""
+        self._tried: GivenSeqs | None = None
+        """Not None when the batch that is given next was tried before, so its rows may be committed already."""
 
     async def take(self, batch: Sequence[Arrived]) -> None:
         """Stores, applies, acknowledges, receipts. Raises StoreUnavailable, LaneTrouble."""
         ports = self._ports
         admission = await admit(batch, ports.registry)
         cached = await ports.beliefs.look_up(_wanted(admission.admitted))
-        filing = file_reports(admission.admitted, cached, all_doubtful=self._tried)
+        filing = file_reports(admission.admitted, cached, tried=self._tried)
         reused = await self._append(filing, admission)
         _set_apart(reused, filing, ports.beliefs)
         announced = await ports.beliefs.advance(filing.by_device)
         # A crash up to here means redelivery; one from here on, at most a receipt the device will ask for again.
         ports.link.acknowledge([arrived.delivery for arrived in batch])
-        self._tried = False
+        self._tried = None
         receipted = publish_receipts(filing.by_device, ports.link)
         self._count(filing, announced, receipted)
 
@@ -64,7 +64,7 @@ class TakeReports:
         if not admission.admitted and not refused:
             return frozenset()
         batch = HistoryBatch(filing.rows, filing.doubtful, refused, filing.sightings, filing.last_reports)
-        tried, self._tried = self._tried, True
+        tried, self._tried = self._tried is not None, filing.given
         appended = await self._ports.history.append(batch)
         newest_ms = max((one.arrived.received_ms for one in admission.admitted), default=0)
         _note_committed(filing, newest_ms)
