@@ -1,0 +1,44 @@
+"""Coverage-guided fuzzing of the codec: `python tests/fuzz/fuzz_codec.py -max_total_time=SECONDS`.
+
+Needs atheris, which is locked in requirements-fuzz.lock and not part of the other environments.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import atheris  # noqa: E402 - the root must be on the path first
+
+with atheris.instrument_imports(include=["firmware_protocol"]):
+    from tests.fuzz.codec_target import check_frame, check_topic, seed_frames
+
+
+def one_input(data: bytes) -> None:
+    """The first byte chooses the decoder; the rest is the frame."""
+    if not data:
+        return
+    if data[0] & 7 == 7:
+        check_topic(data[1:])
+    else:
+        check_frame(data[0] & 3, data[1:])
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="latchkey-fuzz-") as folder:
+        for number, seed in enumerate(seed_frames()):
+            (Path(folder) / f"seed{number:04d}").write_bytes(seed)
+        atheris.Setup([sys.argv[0], folder, *sys.argv[1:], "-max_len=4096"], one_input)
+        # Fuzz() leaves by os._exit, so the folder is handed to a parent that outlives it.
+        child = os.fork()
+        if child == 0:
+            atheris.Fuzz()
+        _, status = os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    main()
