@@ -105,7 +105,8 @@ class Publisher(asyncio.Protocol):
     def publish(self, topic: bytes, payload: bytes) -> None:
         """One QoS 1 PUBLISH in one write (MQTT 5 section 3.3; property length 0)."""
         self.packet_id = self.packet_id % 65535 + 1
-        length = 2 + len(topic) + 2 + 1 + len(payload)
+        # The topic brings its own two bytes of length.
+        length = len(topic) + 2 + 1 + len(payload)
         size = bytes((length,)) if length < 128 else bytes((length & 0x7F | 0x80, length >> 7))
         self.transport.write(
             b"\x32" + size + topic + struct.pack(">HB", self.packet_id, 0) + payload,

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 import time
+from typing import cast
 
 import uvloop
 from mqtt5 import ConnectPacket, QoS, SubscribePacket, TopicFilter
@@ -64,8 +65,8 @@ class _Greeter(asyncio.Protocol):
         self.subscribed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         buffer, at = self._rest + data, 0
