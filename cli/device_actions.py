@@ -121,19 +121,19 @@ async def show_lines(dsn: str, name: str) -> list[str]:
 async def rebase(dsn: str, redis_url: str, device_id: str) -> None:
     """Raises Refused, StoreUnavailable."""
     from gateway.clock import SystemClock
+    from gateway.counting import MetricCounters
     from gateway.ingest.beliefs import Beliefs
     from gateway.ingest.rebase_device import UnknownDevice, rebase_device
     from gateway.stores.history import PostgresHistory
     from gateway.stores.live_states import RedisLiveStates
     from gateway.stores.redis_link import RedisLink
     from gateway.stores.registry import PostgresRegistry
-    from gateway.telemetry import PrometheusCounters
 
     registry = PostgresRegistry(dsn, SystemClock())
     history = PostgresHistory(dsn)
     link = RedisLink(redis_url, name="rebase")
     try:
-        beliefs = Beliefs(RedisLiveStates(link), _leave_rebuilding_to_the_gateway, PrometheusCounters())
+        beliefs = Beliefs(RedisLiveStates(link), _leave_rebuilding_to_the_gateway, MetricCounters())
         await rebase_device(checked_device_id(device_id), registry, beliefs, history)
     except (MalformedTopic, UnknownDevice) as error:
         raise Refused(str(error)) from error
