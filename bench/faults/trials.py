@@ -39,6 +39,12 @@ class Outcome(Struct, frozen=True):
     truth: FleetTruth
     gateway_rss_bytes: int
 
+    def __str__(self) -> str:
+        memory = f"gateway at most {self.gateway_rss_bytes / 2**20:.0f} MiB"
+        drained = f"drained in {self.truth.drained_in_s:.1f} s"
+        unheard = f"{self.truth.unmatched} confirmed without a reader"
+        return f"{self.strikes} strikes, {self.verdict}; {drained}, {unheard}, {memory}"
+
 
 TRIALS = (
     Trial(
