@@ -195,10 +195,14 @@ class StepPointModel(BaseModel):
     lon: float | None
     battery_min_pct: int | None
     battery_max_pct: int | None
+    battery_last_pct: int | None
     units_min: int | None
     units_max: int | None
+    units_last: int | None
     spaces_min: int | None
     spaces_max: int | None
+    spaces_last: int | None
+    online_minutes: int = Field(description="Minutes in which the device reported")
 
 
 class HistoryAnswer(BaseModel):

@@ -8,21 +8,13 @@ from pydantic import AwareDatetime
 
 from api.device_answer import bolt_name
 from api.instants import instant, unix_ms
-from api.ports import BadCursor, HistoryQuestion, RawPoint, Step, StepPoint
+from api.ports import BadCursor, BadRange, HistoryQuestion, RawPoint, Step, StepPoint
 from api.problems import FieldFault, Problem, bad_request, responses
 from api.routes.devices import NAME_PATTERN, known_device
 from api.schemas import HistoryAnswer, RawPointModel, StepPointModel
 from api.world import world_of
 from firmware_protocol.messages import Bolt
 from geo.point import E7
-
-WIDEST: dict[Step, timedelta] = {
-    "raw": timedelta(days=7),
-    "1m": timedelta(days=31),
-    "1h": timedelta(days=2 * 366),
-    "1d": timedelta(days=20 * 366),
-}
-"""By step: some ten thousand points of a device that reports every minute."""
 
 DEFAULT_RANGE = timedelta(days=1)
 EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
@@ -56,11 +48,14 @@ async def history(
     world = world_of(request)
     end = until or instant(world.clock.now_ms())
     start = since or end - DEFAULT_RANGE
-    _refuse_absurd(start, end, step)
+    _refuse_unreal(start, end)
     device = await known_device(world, name)
     question = HistoryQuestion(device.record.device_no, step, unix_ms(start), unix_ms(end), limit, after)
     try:
         page = await world.history.page(question)
+    except BadRange as error:
+        detail = f"{error}; a coarser step reaches further"
+        raise Problem("range_too_wide", 422, detail, fields=[FieldFault("from, to", detail)]) from error
     except BadCursor as error:
         raise bad_request([FieldFault("after", "is not the `next` of this question")]) from error
     # Rows of our own store need no second validation, which would cost more than reading them.
@@ -73,18 +68,12 @@ async def history(
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _refuse_absurd(start: datetime, end: datetime, step: Step) -> None:
-    """Raises Problem for a range that is empty, unreal or too wide for its step."""
+def _refuse_unreal(start: datetime, end: datetime) -> None:
+    """Raises Problem for a range that is empty or not of our time."""
     if not start < end:
         raise bad_request([FieldFault("from", "must be before `to`")])
     if start < EARLIEST or end > LATEST:
         raise bad_request([FieldFault("from, to", f"must lie between {EARLIEST:%Y} and {LATEST:%Y}")])
-    widest = WIDEST[step]
-    if end - start > widest:
-        wider = [name for name, reach in WIDEST.items() if reach >= end - start]
-        advice = f"use step={wider[0]}" if wider else "ask for less"
-        detail = f"at step={step} a range is at most {widest.days} days: {advice}"
-        raise Problem("range_too_wide", 422, detail, fields=[FieldFault("from, to", detail)])
 
 
 def _point(point: RawPoint | StepPoint) -> RawPointModel | StepPointModel:
@@ -119,10 +108,14 @@ def _step(point: StepPoint) -> StepPointModel:
         lon=_degrees(point.lon_e7),
         battery_min_pct=point.battery_min_pct,
         battery_max_pct=point.battery_max_pct,
+        battery_last_pct=point.battery_last_pct,
         units_min=point.units_min,
         units_max=point.units_max,
+        units_last=point.units_last,
         spaces_min=point.spaces_min,
         spaces_max=point.spaces_max,
+        spaces_last=point.spaces_last,
+        online_minutes=point.online_minutes,
     )
 
 

@@ -43,6 +43,7 @@ def entries(*, numbers: int = 8, spread_e7: int = 400_000) -> st.SearchStrategy[
     lats = st.integers(-spread_e7, spread_e7)
     lons = st.one_of(
         st.integers(-spread_e7, spread_e7),
+        st.integers(-spread_e7, spread_e7),
         st.integers(180 * E7 - spread_e7, 180 * E7),
         st.integers(-180 * E7, -180 * E7 + spread_e7),
     )

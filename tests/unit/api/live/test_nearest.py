@@ -24,7 +24,9 @@ def test_nearest_equals_brute_force(places: list[Point], centre: Point, radius_m
     surely = [distance_m for distance_m in within if distance_m < radius_m * (1 - 1e-9) - 1e-3]
     assert len(surely[:limit]) <= len(slots) <= limit
     assert distances_m == pytest.approx(exact[: len(slots)], rel=1e-6, abs=0.2)
-    assert [haversine_m(places[slot], centre) for slot in slots] == pytest.approx(distances_m, rel=1e-6, abs=0.2)
+    assert [haversine_m(places[slot], centre) for slot in slots] == pytest.approx(
+        distances_m, rel=1e-6, abs=0.2
+    )
     assert len(set(slots)) == len(slots)
 
 

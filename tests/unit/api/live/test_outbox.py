@@ -32,7 +32,9 @@ def _drained(outbox: ChangeOutbox, client: dict[str, MapEntry], limit: int) -> N
 
 
 @given(happenings)
-def test_a_client_that_drains_when_it_likes_ends_with_the_truth(steps: list[tuple[object, int | None]]) -> None:
+def test_a_client_that_drains_when_it_likes_ends_with_the_truth(
+    steps: list[tuple[object, int | None]],
+) -> None:
     outbox, truth, client = ChangeOutbox(), dict[str, MapEntry](), dict[str, MapEntry]()
     outbox.begin([])
     for turn, (what, value) in enumerate(steps):

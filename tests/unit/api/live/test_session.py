@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.json import decode, encode
 
 from api.live import session as session_module
@@ -17,8 +17,6 @@ from api.live.watches import Watches
 from gateway.core.live_state import MapEntry
 from tests.unit.api.live.entries import entries, entry
 from tests.unit.api.live.map_client import MapClient
-
-corners = st.one_of(st.integers(-5, 5), st.integers(170, 190), st.integers(-180, -170))
 
 
 @pytest.fixture
@@ -40,18 +38,24 @@ class World:
             self.watches.tell(change)
 
 
-@st.composite
-def watch_frames(draw: st.DrawFn) -> dict[str, Any]:
-    west, south = draw(corners) / 100, draw(st.integers(-5, 5)) / 100
-    if draw(st.booleans()):
-        west = draw(st.sampled_from([179.98, -180.0, 0.0, -170.0]))
-    return {
-        "type": "watch",
-        "box": [west, south, west + draw(st.integers(0, 8)) / 100, south + draw(st.integers(0, 8)) / 100],
-        "kinds": draw(st.lists(st.sampled_from(["bike", "cabinet", "locker"]), max_size=2)),
-        "availability": draw(st.sampled_from(["available", "any"])),
-        "min_battery_pct": draw(st.sampled_from([0, 0, 30])),
+watch_frames = st.fixed_dictionaries(
+    {
+        "type": st.just("watch"),
+        "box": st.sampled_from(
+            [
+                [-0.05, -0.05, 0.05, 0.05],
+                [0.0, 0.0, 0.03, 0.03],
+                [-0.02, -0.04, 0.04, 0.01],
+                [179.97, -0.05, 180.03, 0.05],
+                [-180.0, -0.05, -179.97, 0.05],
+                [-190.0, -80.0, 190.0, 80.0],
+            ]
+        ),
+        "kinds": st.lists(st.sampled_from(["bike", "cabinet", "locker"]), max_size=2),
+        "availability": st.sampled_from(["available", "any", "any"]),
+        "min_battery_pct": st.sampled_from([0, 0, 30]),
     }
+)
 
 
 class LiveMap(RuleBasedStateMachine):
@@ -64,6 +68,7 @@ class LiveMap(RuleBasedStateMachine):
         self.watch_id = 0
         self.connect()
 
+    @precondition(lambda self: self.watch_id % 5 == 4)
     @rule()
     def connect(self) -> None:
         if hasattr(self, "session"):
@@ -72,21 +77,28 @@ class LiveMap(RuleBasedStateMachine):
         self.client = MapClient()
         self.asked: dict[str, Any] | None = None
 
-    @rule(after=entries())
-    def device_changes(self, after: MapEntry) -> None:
-        self.world.apply(int(after.device_id[1:]), after)
+    @initialize(frame=watch_frames, fleet=st.lists(entries(), min_size=10, max_size=20))
+    def begin_in_the_middle(self, frame: dict[str, Any], fleet: list[MapEntry]) -> None:
+        self.devices_change(fleet)
+        self.pan(frame)
+
+    @rule(changes=st.lists(entries(), min_size=1, max_size=8))
+    def devices_change(self, changes: list[MapEntry]) -> None:
+        for after in changes:
+            self.world.apply(int(after.device_id[1:]), after)
 
     @rule(number=st.integers(0, 7))
     def device_leaves_the_map(self, number: int) -> None:
         self.world.apply(number, None)
 
-    @rule(frame=watch_frames())
+    @rule(frame=watch_frames)
     def pan(self, frame: dict[str, Any]) -> None:
         self.watch_id += 1
         self.now_s += 1.0
         self.asked = {**frame, "id": self.watch_id}
         self.session.receive(encode(self.asked), now_s=self.now_s)
 
+    @precondition(lambda self: self.asked is not None and self.watch_id % 4 == 0)
     @rule()
     def look_away(self) -> None:
         self.asked = None
@@ -131,13 +143,16 @@ class LiveMap(RuleBasedStateMachine):
     def _truth(self) -> dict[str, Any]:
         if self.asked is None:
             return {}
-        return {one.public_id: decode(map_device_json(one)) for one in self.world.view if self._is_asked_for(one)}
+        return {
+            one.public_id: decode(map_device_json(one)) for one in self.world.view if self._is_asked_for(one)
+        }
 
     def _is_asked_for(self, one: MapEntry) -> bool:
         assert self.asked is not None
         west, south, east, north = (round(edge * 1e7) for edge in self.asked["box"])
         beyond = one.lon_e7 < west and east > 1_800_000_000
-        in_box = south <= one.lat_e7 <= north and west <= one.lon_e7 + (3_600_000_000 if beyond else 0) <= east
+        turned = one.lon_e7 + (3_600_000_000 if beyond else 0)
+        in_box = south <= one.lat_e7 <= north and (east - west >= 3_600_000_000 or west <= turned <= east)
         name = {1: "bike", 2: "cabinet", 3: "locker"}[one.kind]
         kind_fits = not self.asked["kinds"] or name in self.asked["kinds"]
         charge_fits = name != "bike" or (one.battery_pct or 0) >= self.asked["min_battery_pct"]

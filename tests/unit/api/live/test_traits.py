@@ -20,7 +20,9 @@ filters = st.builds(
 @given(st.lists(entries()), filters)
 def test_a_column_is_filtered_as_its_devices_are(devices: list[MapEntry], wanted: MapFilter) -> None:
     traits = [traits_of(one) for one in devices]
-    assert wanted.accepts_each(np.array(traits, dtype=np.int32)).tolist() == [wanted.accepts(one) for one in traits]
+    assert wanted.accepts_each(np.array(traits, dtype=np.int32)).tolist() == [
+        wanted.accepts(one) for one in traits
+    ]
 
 
 @given(entries(), filters)

@@ -1,0 +1,138 @@
+"""Composition root of the API: opens stores, starts tasks, closes in reverse."""
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+import uvloop
+from fastapi import FastAPI
+
+from api.live.fleet_view import FleetView
+from api.live.relay import FeedRelay
+from api.live.session import SharedView
+from api.live.socket import LiveHub
+from api.live.watches import Watches
+from api.logs import log_to_stderr
+from api.routing import application
+from api.server import bound, server_for
+from api.settings import BadSettings, Settings
+from api.telemetry import ApiTelemetry, MeasuredApp
+from api.world import World
+from firmware_protocol.messages import DeviceId
+from firmware_protocol.topics import SHARDS, shard_of
+from gateway.clock import SystemClock
+from gateway.core.live_state import LiveState
+from gateway.ports import ChangeFeed, Clock, LiveStates
+from gateway.stores.change_feed import RedisChangeFeed
+from gateway.stores.device_queries import PostgresDeviceQueries
+from gateway.stores.history_queries import PostgresHistoryQueries
+from gateway.stores.live_states import RedisLiveStates
+from gateway.stores.quarantine import PostgresQuarantine
+from gateway.stores.reading_pool import ReadingPool
+from gateway.stores.redis_link import RedisLink
+from gateway.stores.saved_states import PostgresSavedStates
+
+log = structlog.get_logger()
+
+
+class StatesOfRedis:
+    """One device's state out of the store of all."""
+
+    def __init__(self, states: LiveStates) -> None:
+        self._states = states
+
+    async def get(self, device_id: DeviceId) -> LiveState | None:
+        """Raises StoreUnavailable."""
+        return (await self._states.load({shard_of(device_id): (device_id,)})).get(device_id)
+
+
+def live_map(feed: ChangeFeed, clock: Clock) -> tuple[FleetView, FeedRelay, LiveHub]:
+    """A fleet view, what keeps it true, and the clients that watch it."""
+    view, watches = FleetView(), Watches()
+    # Each needs the other: the relay tells the hub, the hub's sessions ask the relay whether it is stale.
+    hub = LiveHub(SharedView(view, watches, secrets.token_hex(4), lambda: relay.is_stale))
+    relay = FeedRelay(feed, view, clock, shards=SHARDS, tell=hub.tell)
+    return view, relay, hub
+
+
+@asynccontextmanager
+async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> AsyncIterator[World]:
+    """Stores open and tasks running while the block runs; no store needs to be there."""
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        feed_link = RedisLink(settings.redis_url, name="latchkey-api-feed")
+        stack.push_async_callback(feed_link.close)
+        states_link = RedisLink(settings.redis_url, name="latchkey-api")
+        stack.push_async_callback(states_link.close)
+        pool = ReadingPool(settings.postgres_dsn)
+        await pool.open()
+        stack.push_async_callback(pool.close)
+        quarantine = PostgresQuarantine(settings.postgres_dsn)
+        stack.push_async_callback(quarantine.close)
+        view, relay, hub = live_map(RedisChangeFeed(feed_link), clock)
+        for work in (relay.run(), hub.sweep()):
+            stack.push_async_callback(_stopped, _started(work, on_defect))
+        yield World(
+            clock=clock,
+            view=view,
+            relay=relay,
+            hub=hub,
+            states=StatesOfRedis(RedisLiveStates(states_link)),
+            devices=PostgresDeviceQueries(pool),
+            history=PostgresHistoryQueries(pool),
+            quarantine=quarantine,
+            saved_states=PostgresSavedStates(pool),
+            truth=pool,
+        )
+
+
+def main() -> None:
+    """Serves until SIGTERM. Exit code 2 when the settings are wrong."""
+    try:
+        settings = Settings.from_environment(os.environ)
+        listener = bound(settings.host, settings.port)
+    except (BadSettings, OSError) as error:
+        sys.stderr.write(f"latchkey api: {error}\n")
+        raise SystemExit(2) from error
+    log_to_stderr(settings.log_level)
+    with listener:
+        uvloop.run(_serve(settings, listener))
+
+
+async def _serve(settings: Settings, listener: Any) -> None:
+    def stop() -> None:
+        server.should_exit = True
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with opened_world(settings, on_defect=stop) as world:
+            telemetry = ApiTelemetry(world.view, world.relay, world.hub)
+            yield {"world": world, "live": world.hub, "telemetry": telemetry}
+
+    app = application(lifespan, web_dir=settings.web_dir)
+    measured = MeasuredApp(app, monotonic_s=SystemClock().monotonic_s)
+    server = server_for(measured, log_level=settings.log_level)
+    await server.serve(sockets=[listener])
+
+
+def _started(work: Coroutine[Any, Any, None], on_defect: Callable[[], None]) -> "asyncio.Task[None]":
+    """A task that never ends by itself; if it does, the process must not go on without it."""
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            log.error("task_ended", task=task.get_name(), exc_info=task.exception())
+            on_defect()
+
+    task = asyncio.create_task(work, name=work.__qualname__)
+    task.add_done_callback(ended)
+    return task
+
+
+async def _stopped(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait((task,))
