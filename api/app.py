@@ -75,8 +75,8 @@ async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> 
         quarantine = PostgresQuarantine(settings.postgres_dsn)
         stack.push_async_callback(quarantine.close)
         view, relay, hub = live_map(RedisChangeFeed(feed_link), clock)
-        for work in (relay.run(), hub.sweep()):
-            stack.push_async_callback(_stopped, _started(work, on_defect))
+        for name, work in (("relay", relay.run()), ("sweep", hub.sweep())):
+            stack.push_async_callback(_stopped, _started(name, work, on_defect))
         yield World(
             clock=clock,
             view=view,
@@ -120,7 +120,9 @@ async def _serve(settings: Settings, listener: Any) -> None:
     await server.serve(sockets=[listener])
 
 
-def _started(work: Coroutine[Any, Any, None], on_defect: Callable[[], None]) -> "asyncio.Task[None]":
+def _started(
+    name: str, work: Coroutine[Any, Any, None], on_defect: Callable[[], None]
+) -> "asyncio.Task[None]":
     """A task that never ends by itself; if it does, the process must not go on without it."""
 
     def ended(task: "asyncio.Task[None]") -> None:
@@ -128,7 +130,7 @@ def _started(work: Coroutine[Any, Any, None], on_defect: Callable[[], None]) -> 
             log.error("task_ended", task=task.get_name(), exc_info=task.exception())
             on_defect()
 
-    task = asyncio.create_task(work, name=work.__qualname__)
+    task = asyncio.create_task(work, name=name)
     task.add_done_callback(ended)
     return task
 

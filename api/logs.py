@@ -9,9 +9,9 @@ import structlog
 def log_to_stderr(level: str) -> None:
     """From `level` (debug, info, warning, error) on, for structlog and for libraries alike."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(
-        stream=sys.stderr, level=max(number, logging.WARNING), format="%(levelname)s %(name)s %(message)s"
-    )
+    # Libraries report each request and each attempt below this; our own events say the same in one line.
+    library_level = max(number, logging.WARNING)
+    logging.basicConfig(stream=sys.stderr, level=library_level, format="%(levelname)s %(name)s %(message)s")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -32,7 +32,9 @@ def test_a_box_contains_its_corners(box: BoundingBox) -> None:
 
 
 @given(points, points, st.floats(0.1, 50_000))
-def test_every_point_within_the_radius_is_in_the_box_around(centre: Point, other: Point, radius_m: float) -> None:
+def test_every_point_within_the_radius_is_in_the_box_around(
+    centre: Point, other: Point, radius_m: float
+) -> None:
     assume(haversine_m(centre, other) <= radius_m)
     assert around(centre, radius_m).contains(*other)
 
@@ -64,7 +66,8 @@ def test_a_view_of_more_than_the_earth_is_all_longitudes() -> None:
 
 
 @pytest.mark.parametrize(
-    "edges", [(0, 10, 1, 5), (0, -91, 1, 0), (200, 0, 190, 1), (float("nan"), 0, 1, 1), (0, 0, float("inf"), 1)]
+    "edges",
+    [(0, 10, 1, 5), (0, -91, 1, 0), (200, 0, 190, 1), (float("nan"), 0, 1, 1), (0, 0, float("inf"), 1)],
 )
 def test_what_is_no_box_is_refused(edges: tuple[float, float, float, float]) -> None:
     with pytest.raises(ValueError):

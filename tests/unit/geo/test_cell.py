@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo.box import BoundingBox
-from geo.cell import DEEPEST_LEVEL, TooManyCells, cell_at, cover, deepest_cover, level_of, parent, row_of, spans_over
+from geo.cell import (
+    DEEPEST_LEVEL,
+    TooManyCells,
+    cell_at,
+    cover,
+    deepest_cover,
+    level_of,
+    parent,
+    row_of,
+    spans_over,
+)
 from geo.point import E7, Point
 from tests.unit.geo.test_box import boxes, lats, lons, points
 
@@ -27,7 +37,9 @@ def test_the_cell_of_every_point_of_a_box_is_in_its_cover(box: BoundingBox, poin
 
 
 @given(small_boxes(), st.floats(0, 1), st.floats(0, 1))
-def test_the_cell_of_every_point_of_a_small_box_is_in_its_cover(box: BoundingBox, up: float, along: float) -> None:
+def test_the_cell_of_every_point_of_a_small_box_is_in_its_cover(
+    box: BoundingBox, up: float, along: float
+) -> None:
     part = box.parts()[-1]
     lat_e7 = round(part.south_e7 + up * (part.north_e7 - part.south_e7))
     lon_e7 = round(part.west_e7 + along * (part.east_e7 - part.west_e7))

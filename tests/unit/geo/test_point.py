@@ -24,7 +24,8 @@ def test_distance_to_oneself_is_nothing(point: Point) -> None:
 
 
 def test_paris_to_london_is_344_km() -> None:
-    assert haversine_m(from_degrees(48.8566, 2.3522), from_degrees(51.5074, -0.1278)) == pytest.approx(343_556, rel=1e-3)
+    paris, london = from_degrees(48.8566, 2.3522), from_degrees(51.5074, -0.1278)
+    assert haversine_m(paris, london) == pytest.approx(343_556, rel=1e-3)
 
 
 def test_a_degree_of_latitude_is_111_km() -> None:

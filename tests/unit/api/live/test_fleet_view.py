@@ -20,7 +20,7 @@ steps = st.lists(st.one_of(entries(), st.integers(0, 7)), max_size=40)
 
 
 def _applied(changes: list[MapEntry | int]) -> tuple[FleetView, dict[str, MapEntry]]:
-    view, model = FleetView(), {}
+    view, model = FleetView(), dict[str, MapEntry]()
     for change in changes:
         device_id = f"d{change}" if isinstance(change, int) else change.device_id
         after = None if isinstance(change, int) else change
