@@ -1,0 +1,98 @@
+"""Trip files are read by name or by mapping, and what cannot be a trip is counted."""
+
+import gzip
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from device_sim.movement import Place
+from device_sim.replay import (
+    BadTripFile,
+    cast,
+    columns_of,
+    instant_ms,
+    parse_mapping,
+    parse_trips,
+    read_trips,
+    rides,
+)
+
+# Made up: two bikes, one with two trips that overlap, one that starts elsewhere.
+TRIPS = """start_unix_s,end_unix_s,trip_id,bike_id,start_lat,start_lon,end_lat,end_lon,distance_m
+1000,1600,1,A,1.30,103.80,1.31,103.81,1500
+1300,1900,2,A,1.31,103.81,1.32,103.82,1500
+1100,1700,3,B,1.35,103.90,1.36,103.91,1500
+4000,4600,4,B,1.20,103.70,1.21,103.71,1500
+5000,4000,5,B,1.20,103.70,1.21,103.71,1500
+5000,5100,6,C,,103.70,1.21,103.71,1500
+5000,5100,7,C,95.0,103.70,1.21,103.71,1500
+"""
+
+
+def test_trips_come_by_start_and_impossible_ones_are_counted() -> None:
+    file = parse_trips(StringIO(TRIPS), {})
+    assert [trip.bike for trip in file.trips] == ["A", "B", "A", "B"]
+    assert file.refused_rows == 3
+    assert (file.starts_ms, file.ends_ms) == (1_000_000, 4_600_000)
+    for trip in file.trips:
+        assert file.area().holds(trip.start)
+        assert file.area().holds(trip.end)
+
+
+def test_other_names_are_guessed_or_told() -> None:
+    header = ["Bike_ID", "started_at", "ended_at", "start_lat", "start_lng", "end_lat", "end_lng"]
+    assert columns_of(header, {})["start_lon"] == "start_lng"
+    told = columns_of(["x", *header[1:]], parse_mapping(["bike=x"]))
+    assert told["bike"] == "x"
+    with pytest.raises(BadTripFile, match="--map bike=COLUMN"):
+        columns_of(header[1:], {})
+    with pytest.raises(BadTripFile):
+        parse_mapping(["wheel=x"])
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("1505145655", 1_505_145_655_000),
+        ("1505145655.25", 1_505_145_655_250),
+        ("1505145655000", 1_505_145_655_000),
+        ("2017-09-11 16:00:55", 1_505_145_655_000),
+        ("2017-09-11T16:00:55Z", 1_505_145_655_000),
+        ("2017-09-12T00:00:55+08:00", 1_505_145_655_000),
+    ],
+)
+def test_instants_are_utc_unless_they_say_otherwise(text: str, ms: int) -> None:
+    assert instant_ms(text) == ms
+
+
+def test_a_packed_file_is_read_and_an_empty_one_refused(tmp_path: Path) -> None:
+    packed = tmp_path / "trips.csv.gz"
+    packed.write_bytes(gzip.compress(TRIPS.encode()))
+    assert len(read_trips(packed, {}).trips) == 4
+    plain = tmp_path / "trips.csv"
+    plain.write_text(TRIPS, encoding="utf-8-sig")
+    assert len(read_trips(plain, {}).trips) == 4
+    plain.write_text(TRIPS.splitlines()[0])
+    with pytest.raises(BadTripFile):
+        read_trips(plain, {})
+
+
+def test_a_replay_that_begins_late_finds_bikes_where_they_were_left() -> None:
+    file = parse_trips(StringIO(TRIPS), {})
+    whole = cast(file, bikes=10, begins_ms=0)
+    assert whole.index_of == {"A": 0, "B": 1}
+    assert whole.places == (Place(1.30, 103.80), Place(1.35, 103.90))
+    late = cast(file, bikes=10, begins_ms=2_000_000)
+    assert late.index_of == {"B": 0}
+    assert late.places == (Place(1.36, 103.91),)
+    assert [trip.starts_ms for trip in rides(file, late, begins_ms=2_000_000)] == [4_000_000]
+
+
+def test_a_small_fleet_plays_the_first_bikes() -> None:
+    file = parse_trips(StringIO(TRIPS), {})
+    one = cast(file, bikes=1, begins_ms=0)
+    assert [(trip.device, trip.starts_ms) for trip in rides(file, one, begins_ms=0)] == [
+        (0, 1_000_000),
+        (0, 1_300_000),
+    ]
