@@ -65,37 +65,42 @@ class FeedRelay:
     async def run(self) -> None:
         """For ever; failures of the store are waited out. Cancel to stop."""
         while True:
-            was_stale = self.is_stale
-            try:
-                await self._step()
-            except FeedGap as gap:
-                for shard in self._shards:
-                    if shard.number in gap.shards:
-                        shard.position = None
-                self.trouble = str(gap)
-            except StoreUnavailable as error:
-                self.trouble = f"Redis is out of reach: {error}"
-                await asyncio.sleep(_RETRY_S)
-            if self.is_stale != was_stale:
-                self._tell(())
+            await asyncio.sleep(await self.step())
 
-    async def _step(self) -> None:
-        """Fills what is missing, then applies what the feed says next."""
+    async def step(self) -> float:
+        """Fills what is missing, then applies what the feed says next. Returns the seconds to wait before the
+        next step: 0 unless a store is away or nothing has been begun."""
+        was_stale = self.is_stale
+        pause_s = 0.0
+        try:
+            pause_s = await self._fill_and_follow()
+        except FeedGap as gap:
+            for shard in self._shards:
+                if shard.number in gap.shards:
+                    shard.position = None
+            self.trouble = str(gap)
+        except StoreUnavailable as error:
+            self.trouble = f"Redis is out of reach: {error}"
+            pause_s = _RETRY_S
+        if self.is_stale != was_stale:
+            self._tell(())
+        return pause_s
+
+    async def _fill_and_follow(self) -> float:
         for shard in self._shards:
             if shard.position is None:
                 await self._fill(shard)
         positions = {shard.number: shard.position for shard in self._shards if shard.position is not None}
         if not positions:
-            await asyncio.sleep(_RETRY_S)
-            return
+            return _RETRY_S
         complete = len(positions) == len(self._shards)
-        wait_ms = _WAIT_MS if complete else int(_RETRY_S * 1000)
-        parts = await self._feed.follow(positions, wait_ms)
+        parts = await self._feed.follow(positions, _WAIT_MS if complete else int(_RETRY_S * 1000))
         self._heard()
         if complete:
             self.trouble = ""
         for part in parts:
             await self._follow(part)
+        return 0.0
 
     async def _fill(self, shard: _Shard) -> None:
         """Reads the whole shard and makes the view equal to it; without an epoch, leaves it as it is."""

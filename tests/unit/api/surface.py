@@ -1,0 +1,190 @@
+"""The API on a real port with stores in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from api.app import StatesOfRedis, live_map
+from api.routing import application
+from api.server import bound, server_for
+from api.telemetry import ApiTelemetry, MeasuredApp
+from api.world import World
+from firmware_protocol.messages import DeviceId
+from firmware_protocol.topics import SHARDS, shard_of
+from gateway.core.device import DeviceModel, DeviceRecord, Kind, Status
+from gateway.core.live_state import LiveState, MapEntry, Presence
+from gateway.ports import ShardSteps, Step, StoreUnavailable
+from gateway.reading import BadCursor, BadRange, HistoryPage, HistoryQuestion, KnownDevice, QuarantineRow
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.interruptions import Interruptions
+from tests.support.fakes.live_states import FakeLiveStates
+from tests.support.waiting import until_async
+
+MODEL = DeviceModel(model="city-bike", kind=Kind.BIKE, heartbeat_s=60, quiet_after_s=150, lost_after_s=600)
+NOW_MS = 1_790_000_000_000
+
+
+def known(device_id: str, *, public_id: str = "", home: tuple[int, int] | None = None) -> KnownDevice:
+    """A registered bike."""
+    record = DeviceRecord(
+        device_no=len(device_id),
+        device_id=DeviceId(device_id),
+        operator_id=1,
+        model=MODEL.model,
+        status=Status.ACTIVE,
+        public_id=public_id or f"p-{device_id}",
+        marker=123_456_789,
+        home_lat_e7=home[0] if home else None,
+        home_lon_e7=home[1] if home else None,
+    )
+    return KnownDevice(record, MODEL)
+
+
+@dataclass
+class Truth:
+    """PostgreSQL in memory."""
+
+    registered: list[KnownDevice] = field(default_factory=list)
+    points: HistoryPage = field(default_factory=lambda: HistoryPage([], None))
+    asked: list[HistoryQuestion] = field(default_factory=list)
+    frames: list[QuarantineRow] = field(default_factory=list)
+    states: dict[int, LiveState] = field(default_factory=dict)
+    is_away: bool = False
+
+    async def ping(self) -> None:
+        if self.is_away:
+            raise StoreUnavailable("gone")
+
+    async def find(self, name: str) -> KnownDevice | None:
+        await self.ping()
+        names = ((one.record.device_id, one.record.public_id) for one in self.registered)
+        return next((one for one, its in zip(self.registered, names, strict=True) if name in its), None)
+
+    async def page(self, after: str, limit: int) -> Sequence[KnownDevice]:
+        await self.ping()
+        return [one for one in self.registered if one.record.device_id > after][:limit]
+
+    async def saved(self, device_no: int) -> LiveState | None:
+        await self.ping()
+        return self.states.get(device_no)
+
+
+@dataclass
+class History:
+    """Answers what it was told to."""
+
+    truth: Truth
+
+    async def page(self, question: HistoryQuestion) -> HistoryPage:
+        await self.truth.ping()
+        self.truth.asked.append(question)
+        if question.after == "forged":
+            raise BadCursor
+        if question.step == "raw" and question.to_ms - question.from_ms > 92 * 86_400_000:
+            raise BadRange("a range of step raw is at most 92 days wide")
+        return self.truth.points
+
+
+@dataclass
+class Quarantine:
+    """Rows with falling numbers."""
+
+    truth: Truth
+
+    async def page(self, before: int | None, limit: int) -> Sequence[QuarantineRow]:
+        await self.truth.ping()
+        return [row for row in self.truth.frames if before is None or row.number < before][:limit]
+
+
+class Surface:
+    """A running API and all it stands on."""
+
+    def __init__(self) -> None:
+        self.interruptions = Interruptions()
+        self.redis = FakeLiveStates(self.interruptions)
+        self.truth = Truth()
+        self.clock = FakeClock(NOW_MS)
+        self.port = 0
+        self.view, self.relay, self.hub = live_map(self.redis, self.clock)
+        self.http: httpx.AsyncClient
+
+    async def begin(self) -> None:
+        """Every shard gets an epoch and the view is filled."""
+        for shard in range(SHARDS):
+            await self.redis.rebuild(shard, "epoch", {})
+        await self.follow()
+
+    async def put(self, entry: MapEntry, *, frame: bytes = b"", reasons: tuple[tuple[int, int], ...] = ()) -> None:
+        """What a gateway does when a report advanced a device; the view hears of it."""
+        await self.put_state(entry.device_id, entry, frame=frame, reasons=reasons)
+        await self.follow()
+
+    async def put_state(
+        self,
+        device_id: DeviceId,
+        entry: MapEntry | None,
+        *,
+        frame: bytes = b"",
+        reasons: tuple[tuple[int, int], ...] = (),
+    ) -> None:
+        """The same, without the view."""
+        shard = shard_of(device_id)
+        before = (await self.redis.load({shard: [device_id]})).get(device_id)
+        revision = 0 if before is None else before.revision
+        state = LiveState(
+            revision + 1, 7, revision + 1, NOW_MS - 5_000, NOW_MS - 4_000, Presence.ONLINE, frame, reasons, (), entry
+        )
+        await self.redis.advance([ShardSteps(shard, "epoch", [Step(device_id, revision, state, True)])])
+
+    async def follow(self) -> None:
+        """One step of the relay, as its task would make it."""
+        await self.relay.step()
+
+    def world(self) -> World:
+        """What routes see."""
+        return World(
+            clock=self.clock,
+            view=self.view,
+            relay=self.relay,
+            hub=self.hub,
+            states=StatesOfRedis(self.redis),
+            devices=self.truth,
+            history=History(self.truth),
+            quarantine=Quarantine(self.truth),
+            saved_states=self.truth,
+            truth=self.truth,
+        )
+
+
+@asynccontextmanager
+async def serving(**options: Any) -> AsyncIterator[Surface]:
+    """A surface on a free port of loopback; its feed has begun."""
+    surface = Surface()
+    await surface.begin()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        sweep = asyncio.create_task(surface.hub.sweep())
+        telemetry = ApiTelemetry(surface.view, surface.relay, surface.hub)
+        yield {"world": surface.world(), "live": surface.hub, "telemetry": telemetry}
+        sweep.cancel()
+        await asyncio.wait((sweep,))
+
+    app = application(lifespan, web_dir=options.get("web_dir"))
+    server = server_for(MeasuredApp(app, monotonic_s=asyncio.get_running_loop().time), log_level="error")
+    with bound("127.0.0.1", 0) as listener:
+        surface.port = listener.getsockname()[1]
+        serve = asyncio.create_task(server.serve(sockets=[listener]))
+        await until_async(lambda: server.started)
+        base = f"http://127.0.0.1:{surface.port}"
+        try:
+            async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=30) as surface.http:
+                yield surface
+        finally:
+            server.should_exit = True
+            await serve
