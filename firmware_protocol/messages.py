@@ -125,7 +125,7 @@ def _check_64_bits(power_on_id: int) -> None:
 
 
 class Hello(Struct, frozen=True, gc=False, omit_defaults=True):
-    """Said once per power-on by a full device, before it has a boot number."""
+    """Said by a full device after every connect, until it is welcomed."""
 
     power_on_id: Uint64
     """Random, once per power-on: a repeated hello gets the same boot number."""
