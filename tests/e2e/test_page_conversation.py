@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from cli.page import ensure_page
-from tests.support.browser import missing_browser, opened
+from tests.support.browser import missing_browser, opened, started_browser
 from tests.support.fake_city import CENTRE_LAT, CENTRE_LON, FakeCity, reasons
 from tests.support.fake_city_server import Served, serving
 
@@ -24,10 +24,12 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
 };"""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def built() -> None:
-    """The page as it is served."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all pages of this file; the page is built first."""
     ensure_page()
+    with started_browser() as started:
+        yield started
 
 
 @pytest.fixture
@@ -48,9 +50,9 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture
-def page(served: Served) -> Iterator[Page]:
-    """The page, live and showing all five."""
-    with opened(served.url) as shown:
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    """The page by a link to the middle of the city, live and showing all five."""
+    with opened(browser, f"{served.url}#15.5/{CENTRE_LAT}/{CENTRE_LON}") as shown:
         until_page(shown, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b0') !== null")
         yield shown
 
@@ -60,13 +62,15 @@ def until_page(page: Page, condition: str, argument: Any = None) -> None:
     page.wait_for_function(f"argument => Boolean(window.latchkey) && ({condition})", arg=argument)
 
 
-def test_it_starts_where_the_fleet_is_and_counts_it(page: Page) -> None:
-    expect(page.locator("#total")).to_have_text("5")
-    expect(page.locator("#available")).to_have_text("5")
-    expect(page.locator("#connection")).to_have_text("Live")
-    spot = page.evaluate("latchkey.drawn('b1')")
-    assert 300 < spot["x"] < 1280
-    assert 0 < spot["y"] < 800
+def test_it_starts_where_the_fleet_is_and_counts_it(browser: Browser, served: Served) -> None:
+    with opened(browser, served.url) as page:
+        until_page(page, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b1') !== null")
+        expect(page.locator("#total")).to_have_text("5")
+        expect(page.locator("#available")).to_have_text("5")
+        expect(page.locator("#connection")).to_have_text("Live")
+        spot = page.evaluate("latchkey.drawn('b1')")
+        assert 300 < spot["x"] < 1280
+        assert 0 < spot["y"] < 800
 
 
 def test_changes_move_show_and_take_away(page: Page, served: Served) -> None:
@@ -138,14 +142,14 @@ def test_a_view_that_is_refused_is_a_sentence_with_a_way_out(page: Page, served:
     expect(page.locator("#notice")).to_be_hidden()
 
 
-def test_without_webgl_the_devices_are_listed(served: Served) -> None:
-    with opened(served.url, script=WITHOUT_WEBGL) as page:
+def test_without_webgl_the_devices_are_listed(browser: Browser, served: Served) -> None:
+    with opened(browser, served.url, script=WITHOUT_WEBGL) as page:
         expect(page.locator("#notice")).to_contain_text("WebGL is not available")
         expect(page.locator("#near li")).to_have_count(5)
 
 
-def test_a_phone_shows_the_map_first(served: Served) -> None:
-    with opened(served.url, width=390, height=780) as page:
+def test_a_phone_shows_the_map_first(browser: Browser, served: Served) -> None:
+    with opened(browser, served.url, width=390, height=780) as page:
         until_page(page, "latchkey.settled() && latchkey.devices() === 5")
         expect(page.locator("#panel-body")).to_be_hidden()
         page.locator("#fold").click()

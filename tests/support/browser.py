@@ -1,11 +1,10 @@
 """Debian's Chromium for tests: where it is and how it starts without a graphics card, as root too."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
@@ -25,6 +24,7 @@ FLAGS = [
 
 DEADLINE_MS = 60_000
 """Generous: reached only when something is broken, on a busy machine too."""
+expect.set_options(timeout=DEADLINE_MS)
 
 
 def missing_browser() -> str:
@@ -33,27 +33,29 @@ def missing_browser() -> str:
 
 
 @contextmanager
-def opened(url: str, *, width: int = 1280, height: int = 800, script: str = "") -> Iterator[Page]:
-    """A page in a browser of its own with an empty profile; `script` runs in it before the page's own."""
-    profile = tempfile.mkdtemp(prefix="latchkey-browser-")
+def started_browser() -> Iterator[Browser]:
+    """A browser with an empty profile of its own, for several pages."""
+    with sync_playwright() as playwright:
+        # `headless` is said by a flag: Playwright's own switch is for its own build of Chromium.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=False)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def opened(
+    browser: Browser, url: str, *, width: int = 1280, height: int = 800, script: str = ""
+) -> Iterator[Page]:
+    """A page with nothing remembered from others; `script` runs in it before the page's own."""
+    context = browser.new_context(viewport={"width": width, "height": height})
     try:
-        with sync_playwright() as playwright:
-            # `headless` is said by a flag: Playwright's own flag is for its own build of Chromium.
-            context = playwright.chromium.launch_persistent_context(
-                profile,
-                executable_path=CHROMIUM,
-                args=FLAGS,
-                headless=False,
-                viewport={"width": width, "height": height},
-            )
-            context.set_default_timeout(DEADLINE_MS)
-            page = context.pages[0]
-            if script:
-                page.add_init_script(script)
-            page.goto(url)
-            try:
-                yield page
-            finally:
-                context.close()
+        context.set_default_timeout(DEADLINE_MS)
+        page = context.new_page()
+        if script:
+            page.add_init_script(script)
+        page.goto(url)
+        yield page
     finally:
-        shutil.rmtree(profile, ignore_errors=True)
+        context.close()

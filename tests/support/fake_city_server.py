@@ -186,10 +186,16 @@ class Served:
         self.city = city
         self._listener = sockets.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
-        config = uvicorn.Config(app_of(city, alive=False), log_level="warning", ws="websockets-sansio")
+        config = uvicorn.Config(
+            app_of(city, alive=False),
+            log_level="warning",
+            ws="websockets-sansio",
+            lifespan="off",
+            timeout_graceful_shutdown=5,
+        )
         self._server = uvicorn.Server(config)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
     def start(self) -> None:
         """Returns when it answers."""
@@ -198,20 +204,18 @@ class Served:
 
     def drop_connections(self) -> None:
         """Closes every map conversation, as a server that is restarted would."""
+        assert self._loop is not None
         asyncio.run_coroutine_threadsafe(self.city.drop_connections(), self._loop).result(30)
 
     def close(self) -> None:
-        """Returns when its thread has ended."""
+        """Returns when its thread has ended; a second time does nothing."""
         self._server.should_exit = True
-        self._server.force_exit = True
         self._thread.join(30)
         self._listener.close()
 
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._server.serve([self._listener]))
-        finally:
-            self._loop.close()
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._server.serve([self._listener])
 
 
 @contextlib.contextmanager

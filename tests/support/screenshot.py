@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 from playwright.sync_api import Page
 
-from tests.support.browser import opened
+from tests.support.browser import opened, started_browser
 
 SETTLE_MS = 1500
 READY = "latchkey.settled() && latchkey.connection() === 'live' && latchkey.devices() > 0"
@@ -30,7 +30,8 @@ def main(
 ) -> None:
     """Opens the page, lets it live for a while, and takes the picture."""
     width, height = (int(side) for side in size.split("x"))
-    with opened(f"{url}?theme={theme}" + (f"#{at}" if at else ""), width=width, height=height) as page:
+    address = f"{url}?theme={theme}" + (f"#{at}" if at else "")
+    with started_browser() as browser, opened(browser, address, width=width, height=height) as page:
         page.wait_for_function(READY)
         page.wait_for_timeout(trails_s * 1000)
         if select:

@@ -15,7 +15,7 @@ export interface Hooks {
   all(): MapDevice[];
   /** The state of the connection, as the pill at the top of the panel names it. */
   connection(): Connection;
-  /** True once the newest watch was answered whole on the present connection. */
+  /** True once the map shows its place and the newest watch was answered whole on the present connection. */
   settled(): boolean;
   /** How often the page found that it had drifted from the server. */
   drifts(): number;
@@ -31,13 +31,21 @@ declare global {
   }
 }
 
-export function offerHooks(live: Live, map: FleetMap | null, card: Card): void {
+interface Page {
+  readonly live: Live;
+  readonly map: FleetMap | null;
+  readonly card: Card;
+  /** The map has found its place. */
+  started(): boolean;
+}
+
+export function offerHooks({ live, map, card, started }: Page): void {
   window.latchkey = {
     devices: () => live.conversation.devices.size,
     device: (id) => live.conversation.devices.get(id) ?? null,
     all: () => [...live.conversation.devices.values()],
     connection: () => connectionOf(live.conversation, performance.now()).connection,
-    settled: () => live.conversation.answered && live.conversation.arriving === null,
+    settled: () => started() && live.conversation.answered && live.conversation.arriving === null,
     drifts: () => live.conversation.drifts,
     drawn: (id) => {
       const at = map?.drawnAt(id) ?? null;

@@ -50,7 +50,7 @@ setInterval(() => showFigures(), FIGURES_MS);
 setInterval(() => figures_due = true, 1000);
 void showFleetSize();
 setInterval(() => void showFleetSize(), 15_000);
-offerHooks(live, map, card);
+offerHooks({ live, map, card, started: () => overview === null || map === null });
 // A link to a place wins; else the page starts where the fleet is.
 if (map === null) listOnly();
 else if (overview !== null) void beginOverview();
@@ -92,8 +92,9 @@ async function beginOverview(): Promise<void> {
     before = devices.size;
     const box = steady ? denseBox(devices.values()) : null;
     if (box === null) return;
-    endOverview();
     map?.fit(box);
+    view = map?.view() ?? view;
+    endOverview();
   }, OVERVIEW_MS);
 }
 
