@@ -64,6 +64,11 @@ class PostgresLink:
         self._connection: AsyncConnection | None = None
         self._pause_s = 0.0
 
+    @property
+    def busy(self) -> bool:
+        """Some work has its turn."""
+        return self._turn.locked()
+
     async def run(
         self, work: Callable[[AsyncConnection], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
     ) -> Answer:

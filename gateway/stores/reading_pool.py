@@ -1,6 +1,8 @@
 """A few connections for questions that change nothing, so that one slow question does not hold up the others."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -8,13 +10,16 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from gateway.ports import StoreUnavailable
-from gateway.stores.postgres_link import connection_settings
+from gateway.stores.postgres_link import connection_settings, cut
 
 MAX_CONNECTIONS = 4
 """Per API process: PostgreSQL has two cores where everything runs on one machine."""
 
 WAIT_S = 3.0
 """For a free connection; who waits longer is told that the store is away."""
+
+DEADLINE_S = 9.0
+"""Just above the time the server gives itself for a statement: reached when it is frozen or out of reach."""
 
 MAX_WAITING = 200
 """Requests in the queue for a connection; more than WAIT_S can serve."""
@@ -36,7 +41,7 @@ class ReadingPool:
             max_waiting=MAX_WAITING,
             timeout=WAIT_S,
             # A restart of the server leaves dead connections in the pool: look before use.
-            check=AsyncConnectionPool.check_connection,
+            check=_look,
             open=False,
         )
 
@@ -50,12 +55,29 @@ class ReadingPool:
     async def rows(self, sql: str, arguments: Arguments = ()) -> list[tuple[Any, ...]]:
         """All rows of the answer. Raises StoreUnavailable."""
         try:
-            async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
-                await cursor.execute(sql.encode(), arguments)
-                return await cursor.fetchall()
+            async with self._pool.connection() as connection:
+                with _deadline(connection):
+                    cursor = connection.cursor(binary=True)
+                    await cursor.execute(sql.encode(), arguments)
+                    return await cursor.fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError) as error:
             raise StoreUnavailable(f"reading: {type(error).__name__}: {error}") from error
 
     async def ping(self) -> None:
         """Raises StoreUnavailable unless PostgreSQL answers."""
         await self.rows("select 1")
+
+
+@contextmanager
+def _deadline(connection: AsyncConnection) -> Iterator[None]:
+    """Cuts the connection when it is overdue: cancelling would wait for a server that does not answer."""
+    overdue = asyncio.get_running_loop().call_later(DEADLINE_S, cut, connection)
+    try:
+        yield
+    finally:
+        overdue.cancel()
+
+
+async def _look(connection: AsyncConnection) -> None:
+    with _deadline(connection):
+        await AsyncConnectionPool.check_connection(connection)

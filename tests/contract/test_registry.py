@@ -110,7 +110,8 @@ async def test_a_refresh_does_not_take_back_a_boot(registry: PostgresRegistry, d
     ask(database, "update device set boot = 0, status = 3 where device_id = %s", [A])
     await registry.refresh()
     known = registry.known(A)
-    assert known is not None and given_boot is not None
+    assert known is not None
+    assert given_boot is not None
     assert (known.boot, known.power_on_id, known.status) == (given_boot.boot, 5, Status.SUSPENDED)
 
 
@@ -135,7 +136,8 @@ async def test_a_restarted_gateway_gives_the_same_boot(registry: PostgresRegistr
 async def test_a_boot_is_above_the_last_even_if_the_clock_went_back(registry: PostgresRegistry) -> None:
     first = await hello(registry, 1, NOW_MS)
     second = await hello(registry, 2, NOW_MS - 3_600_000)
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert second.boot == first.boot + 1
 
 

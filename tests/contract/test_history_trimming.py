@@ -1,0 +1,104 @@
+"""History stays bounded, and what is still needed stays."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from msgspec import structs
+
+from firmware_protocol.messages import DeviceId, Hello
+from gateway.ports import HistoryBatch, QuarantinedFrame, UnitSighting
+from gateway.stores import history_trimming
+from gateway.stores.history import PostgresHistory
+from gateway.stores.migrate import migrate
+from gateway.stores.registry import PostgresRegistry
+from tests.contract.test_registry import StillClock
+from tests.support.stored import DAY_MS, NOW_MS, a_row, ask, doubtful, fresh, register
+
+LATER_MS = NOW_MS + 95 * DAY_MS
+PARTS = "select count(*) from pg_inherits where inhparent = 'report'::regclass"
+
+
+@pytest.fixture
+async def history(database: str) -> AsyncIterator[PostgresHistory]:
+    store = PostgresHistory(database)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def plain(empty_database: str) -> AsyncIterator[PostgresHistory]:
+    migrate(empty_database, "off")
+    store = PostgresHistory(empty_database)
+    yield store
+    await store.close()
+
+
+async def test_late_rows_go_ninety_days_after_they_came(history: PostgresHistory, database: str) -> None:
+    late = a_row(1, at_ms=NOW_MS - 20 * DAY_MS)
+    await history.append(
+        fresh(late, structs.replace(late, seq=2, received_ms=LATER_MS, at_ms=LATER_MS - 20 * DAY_MS))
+    )
+    assert (await history.trim(NOW_MS + 89 * DAY_MS)).late_rows == 0
+    assert (await history.trim(LATER_MS)).late_rows == 1
+    assert ask(database, "select seq from history_late") == [(2,)]
+
+
+async def test_quarantine_is_bounded_by_age_and_by_rows(
+    history: PostgresHistory, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_trimming, "MAX_QUARANTINE_ROWS", 5)
+    frames = [QuarantinedFrame("x", "", "malformed", "", NOW_MS + n * DAY_MS, b"") for n in range(10)]
+    await history.append(HistoryBatch((), (), frames))
+    assert (await history.trim(NOW_MS + 10 * DAY_MS)).quarantined == 5
+    assert (await history.trim(NOW_MS + 37 * DAY_MS)).quarantined == 2
+    assert ask(database, "select count(*) from quarantine") == [(3,)]
+
+
+async def test_where_a_unit_was_seen_last_is_never_forgotten(history: PostgresHistory, database: str) -> None:
+    register(database, "c-1")
+    seen = [UnitSighting(unit, 1, slot, NOW_MS + slot) for unit in ("u", "v") for slot in (1, 2, 3)]
+    await history.append(HistoryBatch((), (), sightings=seen))
+    assert (await history.trim(LATER_MS)).sightings == 4
+    assert ask(database, "select unit_id, slot from unit_sighting order by 1") == [("u", 3), ("v", 3)]
+
+
+async def test_a_device_keeps_its_newest_boot(history: PostgresHistory, database: str) -> None:
+    register(database, "bike-a")
+    registry = PostgresRegistry(database, StillClock())
+    name = DeviceId("bike-a")
+    for power_on_id in (1, 2):
+        record = (await registry.load([name]))[name]
+        await registry.give_boots([(record, Hello(power_on_id, "bike-1"))], NOW_MS + power_on_id * 5000)
+    await registry.close()
+    assert (await history.trim(NOW_MS + 200 * DAY_MS)).boots == 1
+    assert ask(database, "select power_on_id from device_boot") == [(2,)]
+
+
+async def test_plain_partitions_are_made_ahead_and_dropped_whole(
+    plain: PostgresHistory, empty_database: str
+) -> None:
+    await plain.append(fresh(a_row(1)))
+    made = ask(empty_database, PARTS)[0][0]
+    trimmed = await plain.trim(LATER_MS)
+    assert trimmed.partitions_made > 0
+    assert 0 < trimmed.partitions_dropped <= made
+    assert ask(empty_database, "select count(*) from report") == [(0,)]
+    again = await plain.trim(LATER_MS)
+    assert (again.partitions_made, again.partitions_dropped) == (0, 0)
+
+
+async def test_rows_that_waited_elsewhere_move_into_their_partition(
+    plain: PostgresHistory, empty_database: str
+) -> None:
+    await plain.append(fresh(a_row(1)))
+    insert = (
+        "insert into report (device_no, operator_id, boot, seq, at, received_at, clock_suspect, kept, frame) "
+        "select 1, 1, 0, n, to_timestamp(%s), to_timestamp(%s), false, false, '' from generate_series(1, 3) n"
+    )
+    ask(empty_database, insert, [LATER_MS // 1000, LATER_MS // 1000])
+    assert ask(empty_database, "select count(*) from report_elsewhen") == [(3,)]
+    await plain.trim(LATER_MS)
+    assert ask(empty_database, "select count(*) from report_elsewhen") == [(0,)]
+    assert (
+        await plain.append(doubtful(a_row(1, boot=0, frame=b"", at_ms=LATER_MS, received_ms=LATER_MS)))
+    ).doubled == 1
