@@ -1,5 +1,6 @@
 """The live states of our shards: cached, changed by compare-and-set, rebuilt when Redis lost them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -56,6 +57,7 @@ class Beliefs:
         self._rebuild = rebuild
         self._counters = counters
         self._epochs: dict[int, str] = {}
+        self._rebuilding: dict[int, asyncio.Lock] = {}
 
     async def look_up(self, wanted: Mapping[DeviceId, tuple[int, int]]) -> dict[DeviceId, CachedState]:
         """States of devices given as (shard, device_no), read where they are not cached. A lost shard is rebuilt
@@ -90,8 +92,8 @@ class Beliefs:
                 return announced
             try:
                 mismatched = await self._write(steps)
-            except FeedEpochLost as lost:
-                self.drop(lost.shard)
+            except FeedEpochLost:
+                await self._recover({shard for shard, _ in steps})
                 # Whatever the script did for the other shards is read back, not guessed.
                 mismatched = frozenset(step.device_id for _, step in steps)
             for _, step in steps:
@@ -107,13 +109,27 @@ class Beliefs:
     async def epoch(self, shard: int) -> str:
         """The shard's feed epoch; a shard without one is rebuilt first. Raises StoreUnavailable."""
         known = self._epochs.get(shard)
-        if known is None:
-            known = await self._live_states.epoch(shard)
+        if known is not None:
+            return known
+        # One at a time: a second rebuild would put back what was read before the first one's changes.
+        async with self._rebuilding.setdefault(shard, asyncio.Lock()):
+            known = self._epochs.get(shard)
             if known is None:
-                self.cache.drop(shard)
-                known = await self._rebuild(shard)
-            self._epochs[shard] = known
+                known = await self._live_states.epoch(shard)
+                if known is None:
+                    self.cache.drop(shard)
+                    known = await self._rebuild(shard)
+                self._epochs[shard] = known
         return known
+
+    async def check(self, shard: int) -> None:
+        """Notices that the store was lost even while nobody reports, and has it rebuilt. To be called every few
+        seconds. Raises StoreUnavailable."""
+        known = self._epochs.get(shard)
+        if known is None or await self._live_states.epoch(shard) != known:
+            if self._epochs.get(shard) == known:
+                self.drop(shard)
+            await self.epoch(shard)
 
     def drop(self, shard: int) -> None:
         """Forgets everything about the shard: it is another's now, or its store was lost."""
@@ -126,6 +142,11 @@ class Beliefs:
             by_shard.setdefault(shard, []).append(step)
         batch = [ShardSteps(shard, await self.epoch(shard), part) for shard, part in by_shard.items()]
         return await self._live_states.advance(batch)
+
+    async def _recover(self, shards: Iterable[int]) -> None:
+        """A store that lost one shard has most likely lost all: they are looked at together, not round by round."""
+        for shard in shards:
+            await self.check(shard)
 
     async def _read_again(self, remaining: Mapping[DeviceId, Held]) -> None:
         self._counters.states_mismatched(len(remaining))

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-Raise = Callable[[], Exception]
+Raise = Callable[[], Exception | None]
+"""What to raise there; a test may also just do something there, and return None."""
 
 
 class Interruptions:
@@ -30,9 +31,10 @@ class Interruptions:
     async def point(self, name: str) -> None:
         """Called by the fakes around each effect."""
         self.note(name)
-        error = self._chosen.pop(len(self.passed) - 1, None) or self._always.get(name)
+        chosen = self._chosen.pop(len(self.passed) - 1, None) or self._always.get(name)
+        error = None if chosen is None else chosen()
         if error is not None:
-            raise error()
+            raise error
 
     def note(self, name: str) -> None:
         """For effects that cannot fail."""
