@@ -181,7 +181,9 @@ async def test_a_batch_whose_backend_is_killed_is_stored_wholly_or_not_at_all(
 async def test_a_frozen_backend_is_given_up_on_and_its_batch_can_be_given_again(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PostgresLink.run.__kwdefaults__, "deadline_s", 1.0)
+    defaults = PostgresLink.run.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "deadline_s", 1.0)
     history = PostgresHistory(database)
     await history.append(fresh(a_row(1)))
     backend = ask(database, "select pid from pg_stat_activity where application_name = 'latchkey-history'")[
@@ -283,6 +285,6 @@ async def _append_when_up(history: PostgresHistory, batch: HistoryBatch) -> int:
         except StoreUnavailable:
             return None
 
-    answer = await until_async(doubled)
+    answer: tuple[int] | None = await until_async(doubled)
     assert answer is not None
     return answer[0]

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from gateway.stores import history_refused
+from gateway.stores import history_refused, history_staging
 from gateway.stores.history_refused import first_refused
 from gateway.stores.history_staging import STAGE_TABLE
 from tests.support.stored import a_row, ask
@@ -16,7 +16,7 @@ async def test_the_refused_row_is_found_in_as_many_trials_as_halvings(
     ask(database, "alter table report add constraint poison check (battery_pct <> 13)")
     rows = [a_row(seq, battery_pct=13 if seq == bad else 50) for seq in range(1, 513)]
     trials = 0
-    store_staged = history_refused.store_staged
+    store_staged = history_staging.store_staged
 
     async def counted(connection: psycopg.AsyncConnection, some: list[object]) -> object:
         nonlocal trials

@@ -16,9 +16,7 @@ from gateway.core.stamped import StampedReport
 from gateway.ports import HistoryBatch, HistoryRow, LastReport
 from gateway.stores.history import PostgresHistory
 from gateway.stores.last_reports import PostgresLastReports
-from gateway.stores.reading_pool import ReadingPool
 from gateway.stores.registry import PostgresRegistry
-from gateway.stores.saved_states import PostgresSavedStates
 from tests.contract.test_registry import StillClock
 from tests.support.stored import BIKE, DAY_MS, NOW_MS, a_row, ask, register
 
@@ -95,19 +93,3 @@ async def test_a_shard_without_reports_is_empty(database: str) -> None:
     store = PostgresLastReports(database, {"bike-1": BIKE}.__getitem__)
     assert list(await store.of_shard(SHARD)) == []
     await store.close()
-
-
-async def test_the_saved_state_of_one_device_can_be_read(database: str) -> None:
-    device = (await fleet(database))[NAMES[0]]
-    pool = ReadingPool(database)
-    await pool.open()
-    states = PostgresSavedStates(pool)
-    assert await states.saved(device.device_no) is None
-    _, stamped = made(device, 1)
-    outcome = apply_report(None, device, BIKE, stamped)
-    assert isinstance(outcome, Advanced)
-    history = PostgresHistory(database)
-    await history.append(HistoryBatch((), (), last_reports=[LastReport(device.device_no, outcome.after)]))
-    assert await states.saved(device.device_no) == outcome.after
-    await history.close()
-    await pool.close()

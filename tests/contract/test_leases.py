@@ -1,7 +1,7 @@
 """One owner per lane: the same name at once, another only after expiry."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -75,7 +75,8 @@ async def test_a_release_under_an_old_number_frees_nothing(leases: PostgresLease
 async def test_a_lease_runs_out_by_itself(database: str) -> None:
     short = PostgresLeases(database, lease_s=0.3)
     await short.take("a", [1])
-    await until_async(lambda: short.take("b", [1]))
+    taken: Mapping[int, int] | None = await until_async(lambda: short.take("b", [1]))
+    assert taken == {1: 2}
     await short.close()
 
 

@@ -83,13 +83,5 @@ def test_a_value_too_large_for_its_column_is_not_packed(change: dict[str, Any]) 
 
 def _row(one: tuple[Any, ...]) -> HistoryRow:
     device_no, operator_id, boot, seq, at, received_at, *rest, frame = one
-    return HistoryRow(
-        device_no,
-        boot,
-        seq,
-        unix_ms(at),
-        unix_ms(received_at),
-        *rest,
-        frame=bytes(frame),
-        operator_id=operator_id,
-    )
+    values = (device_no, boot, seq, unix_ms(at), unix_ms(received_at), *rest, bytes(frame), operator_id)
+    return HistoryRow(*values)
