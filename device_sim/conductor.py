@@ -6,7 +6,7 @@ from random import Random
 
 from device_sim.device import MAX_UNCONFIRMED, SimDevice
 from device_sim.driver import Driver, Message
-from device_sim.faults import UNHARMED, Weather
+from device_sim.faults import Weather
 from device_sim.ledger import Ledger
 from device_sim.world import Happening, World
 from firmware_protocol import codec
@@ -112,14 +112,14 @@ class Conductor:
             if message.label is not None:
                 self._ledger.sent(message.device, message.label, self._unix_ms)
             flight = self._weather.flight()
-            if flight is UNHARMED:
-                self._publish(message)
-            elif not flight.after_s:
+            if not flight.after_s:
                 self._give_up([message])
-            else:
-                for after_s in flight.after_s:
+            for after_s in flight.after_s:
+                if after_s:
                     self._pushed += 1
                     heappush(self._delayed, (self._now_ms + round(after_s * 1000), self._pushed, message))
+                else:
+                    self._publish(message)
 
     def _publish(self, message: Message) -> None:
         assert self.driver is not None

@@ -16,7 +16,7 @@ from tests.unit.device_sim.notebook import Notebook
 from tests.unit.device_sim.tiny_broker import TinyBroker
 
 IDS = [DeviceId(f"D{number}") for number in range(20)]
-PASSWORDS = {device_id: f"pw {device_id}" for device_id in IDS}
+PASSWORDS: dict[str, str] = {device_id: f"pw {device_id}" for device_id in IDS}
 
 
 def parties() -> list[Party]:
