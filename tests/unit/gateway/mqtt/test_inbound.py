@@ -1,0 +1,101 @@
+"""Whatever is published arrives as a value."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mqtt5 import PublishPacket, QoS
+
+from firmware_protocol.codec import Encoding, encode_hello, encode_report
+from firmware_protocol.errors import MalformedTopic
+from firmware_protocol.messages import DeviceId, Hello, Report
+from firmware_protocol.topics import Address, Channel, ack_topic, hello_topic, report_topic
+from gateway.mqtt import inbound
+from gateway.mqtt.inbound import Inbound, Origin, OwnGrammar
+from gateway.ports import Delivery
+
+DEVICE = DeviceId("bike-1")
+ORIGIN = Origin(lane=7, session="lk-gw-07", link_number=3)
+
+
+def packet(topic: str, payload: bytes, packet_id: int | None = 5) -> PublishPacket:
+    qos = QoS.AT_MOST_ONCE if packet_id is None else QoS.AT_LEAST_ONCE
+    return PublishPacket(topic, payload, qos=qos, packet_id=packet_id)
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_a_report_and_a_hello_are_decoded_apart(encoding: Encoding) -> None:
+    report, hello = Report(battery_pct=71, seq=4), Hello(power_on_id=9, model="bike-1")
+    frame = encode_report(report, encoding=encoding)
+    inflow = Inbound().take(
+        [
+            packet(report_topic(DEVICE), frame, 1),
+            packet(hello_topic(DEVICE), encode_hello(hello, encoding=encoding), 2),
+        ],
+        ORIGIN,
+        1_000,
+    )
+    (arrived,), (greeting,) = inflow.reports, inflow.hellos
+    assert (arrived.report, arrived.frame, arrived.device_id) == (report, frame, DEVICE)
+    assert (arrived.lane, arrived.received_ms) == (7, 1_000)
+    assert arrived.delivery == Delivery("lk-gw-07", 3, 1)
+    assert (greeting.hello, greeting.encoding, greeting.delivery.packet_id) == (hello, encoding, 2)
+
+
+@given(topic=st.text(min_size=1, max_size=40), payload=st.binary(max_size=60))
+def test_nothing_that_is_published_raises_or_is_forgotten(topic: str, payload: bytes) -> None:
+    inflow = Inbound().take(
+        [packet(topic, payload, 1), packet(report_topic(DEVICE), payload, 2)], ORIGIN, 1_000
+    )
+    deliveries = [one.delivery.packet_id for one in (*inflow.reports, *inflow.hellos)]
+    assert sorted(deliveries + [one.packet_id for one in inflow.unheard]) == [1, 2]
+
+
+def test_a_malformed_frame_says_what_is_wrong_and_where() -> None:
+    (arrived,) = Inbound().take([packet(report_topic(DEVICE), b"\xff")], ORIGIN, 1).reports
+    assert arrived.report is None
+    assert arrived.malformed_reason
+    assert arrived.device_id == DEVICE
+    assert arrived.topic == report_topic(DEVICE)
+
+
+def test_a_decoder_that_fails_in_its_own_way_poisons_nothing() -> None:
+    class Broken(OwnGrammar):
+        def decode_report(self, frame: bytes) -> Report:
+            raise RecursionError
+
+    (arrived,) = Inbound([Broken()]).take([packet(report_topic(DEVICE), b"{}")], ORIGIN, 1).reports
+    assert arrived.malformed_reason == "decoder failed: RecursionError"
+
+
+def test_another_grammar_is_asked_for_topics_the_first_does_not_know() -> None:
+    class Foreign(OwnGrammar):
+        def address(self, topic: str) -> Address:
+            if not topic.startswith("foreign/"):
+                raise MalformedTopic("not foreign", topic)
+            return Address(0, DEVICE, Channel.REPORT)
+
+        def decode_report(self, frame: bytes) -> Report:
+            return Report(battery_pct=int(frame))
+
+    inflow = Inbound([OwnGrammar(), Foreign()]).take([packet("foreign/x", b"42")], ORIGIN, 1)
+    assert [arrived.report for arrived in inflow.reports] == [Report(battery_pct=42)]
+
+
+def test_acks_wait_for_nobody_and_qos_0_has_no_packet_id() -> None:
+    inflow = Inbound().take(
+        [packet(ack_topic(DEVICE), b"{}"), packet(report_topic(DEVICE), b"{}", None)], ORIGIN, 1
+    )
+    assert [one.packet_id for one in inflow.unheard] == [5]
+    assert inflow.reports[0].delivery.packet_id == 0
+
+
+def test_the_memory_of_topics_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbound, "MAX_KNOWN_TOPICS", 3)
+    edge = Inbound()
+    for number in range(10):
+        device = DeviceId(f"bike-{number}")
+        origin = replace(ORIGIN, link_number=number)
+        (arrived,) = edge.take([packet(report_topic(device), b"{}")], origin, 1).reports
+        assert arrived.device_id == device
