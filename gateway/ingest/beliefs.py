@@ -64,21 +64,19 @@ class Beliefs:
         before it is read, or everybody would look as if never heard of. Raises StoreUnavailable."""
         found: dict[DeviceId, CachedState] = {}
         missing: dict[int, list[DeviceId]] = {}
-        for device_id, (shard, _) in wanted.items():
+        for device_id, (shard, device_no) in wanted.items():
             cached = self.cache.get(shard, device_id)
-            if cached is None:
+            if cached is None or cached.doubted:
                 missing.setdefault(shard, []).append(device_id)
-            else:
-                found[device_id] = cached
+            found[device_id] = cached or CachedState(device_no, None)
         if missing:
             for shard in missing:
                 await self.epoch(shard)
             loaded = await self._live_states.load(missing)
             for shard, device_ids in missing.items():
                 for device_id in device_ids:
-                    cached = CachedState(wanted[device_id][1], loaded.get(device_id))
-                    self.cache.put(shard, device_id, cached)
-                    found[device_id] = cached
+                    found[device_id].learn(loaded.get(device_id))
+                    self.cache.put(shard, device_id, found[device_id])
         return found
 
     async def advance(self, held: Mapping[DeviceId, Held]) -> int:

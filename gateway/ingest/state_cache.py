@@ -29,6 +29,8 @@ class CachedState(Struct):
     late_since_ms: int = 0
     """Receipt of the first of an unbroken row of late reports; 0 outside one."""
     late_alarmed: bool = False
+    doubted: bool = False
+    """To be read again before it is used: the device's reports do not fit what is believed."""
 
     def newest_known(self) -> tuple[int, int]:
         """The highest stamp committed here or believed by the store."""
@@ -43,6 +45,7 @@ class CachedState(Struct):
         """Takes over what the store holds. A stamp below the committed one was set back by a person, so
         what was committed before says nothing about the numbers that come now."""
         self.state = state
+        self.doubted = False
         if state is not None and (state.boot, state.seq) < (self.committed_boot, self.committed_seq):
             self.committed_boot = self.committed_seq = NO_STAMP
 

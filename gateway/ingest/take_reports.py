@@ -103,6 +103,8 @@ class TakeReports:
         if reports.advanced or not reports.late:
             cached.late_since_ms, cached.late_alarmed = 0, False
             return
+        # A person may have set the numbering back in the store; only reading it again tells.
+        cached.doubted = True
         received_ms = reports.stamped[-1].received_ms
         if not cached.late_since_ms:
             cached.late_since_ms = received_ms

@@ -1,0 +1,98 @@
+"""Devices that went quiet are found without being asked for."""
+
+import pytest
+
+from firmware_protocol.messages import DeviceId
+from firmware_protocol.topics import shard_of
+from gateway.core.live_state import Presence
+from gateway.ports import StoreUnavailable
+from tests.support.fakes.gateway import FakeGateway
+from tests.support.fakes.samples import arrived, bike_report
+
+A, B = DeviceId("bike-a"), DeviceId("bike-b")
+
+
+@pytest.fixture
+def gateway() -> FakeGateway:
+    gateway = FakeGateway()
+    gateway.register([A, B])
+    return gateway
+
+
+def presences(gateway: FakeGateway) -> dict[DeviceId, Presence]:
+    return {device_id: state.presence for device_id, state in gateway.fake_states.all().items()}
+
+
+async def test_silence_makes_a_device_quiet_then_lost_and_a_report_brings_it_back(
+    gateway: FakeGateway,
+) -> None:
+    await gateway.take(arrived(A, bike_report(0)))
+    gateway.clock.advance(ms=149_000)
+    await gateway.sweep.sweep()
+    assert presences(gateway) == {A: Presence.ONLINE}
+    gateway.clock.advance(ms=3_000)
+    assert await gateway.sweep.sweep() == 1
+    assert presences(gateway) == {A: Presence.QUIET}
+    gateway.clock.advance(ms=450_000)
+    assert await gateway.sweep.sweep() == 1
+    assert presences(gateway) == {A: Presence.LOST}
+    assert gateway.fake_states.all()[A].entry is None
+    assert gateway.counters.counts["quiet"] == gateway.counters.counts["lost"] == 1
+    assert len(gateway.wheel) == 0
+    await gateway.take(arrived(A, bike_report(700)))
+    assert presences(gateway) == {A: Presence.ONLINE}
+    assert gateway.wheel.is_watched(shard_of(A), A)
+
+
+async def test_a_device_that_was_heard_meanwhile_is_looked_at_later(gateway: FakeGateway) -> None:
+    await gateway.take(arrived(A, bike_report(0)))
+    gateway.clock.advance(ms=140_000)
+    await gateway.take(arrived(A, bike_report(140)))
+    gateway.clock.advance(ms=20_000)
+    assert await gateway.sweep.sweep() == 1
+    assert presences(gateway) == {A: Presence.ONLINE}
+    gateway.clock.advance(ms=132_000)
+    await gateway.sweep.sweep()
+    assert presences(gateway) == {A: Presence.QUIET}
+
+
+async def test_after_a_restart_those_that_never_speak_again_are_found(gateway: FakeGateway) -> None:
+    await gateway.take(arrived(A, bike_report(0)), arrived(B, bike_report(0)))
+    gateway.restart()
+    for shard in {shard_of(A), shard_of(B)}:
+        await gateway.sweep.take_over(shard)
+    gateway.clock.advance(ms=700_000)
+    await gateway.sweep.sweep()
+    assert presences(gateway) == {A: Presence.LOST, B: Presence.LOST}
+
+
+async def test_a_shard_given_away_is_not_swept(gateway: FakeGateway) -> None:
+    await gateway.take(arrived(A, bike_report(0)))
+    gateway.sweep.drop(shard_of(A))
+    gateway.clock.advance(ms=700_000)
+    assert await gateway.sweep.sweep() == 0
+    assert presences(gateway) == {A: Presence.ONLINE}
+
+
+async def test_what_a_failing_store_kept_from_being_judged_comes_up_again(gateway: FakeGateway) -> None:
+    await gateway.take(arrived(A, bike_report(0)), arrived(B, bike_report(0)))
+    gateway.clock.advance(ms=200_000)
+    gateway.interruptions.raise_always("live_states.advance", lambda: StoreUnavailable("away"))
+    with pytest.raises(StoreUnavailable):
+        await gateway.sweep.sweep()
+    gateway.interruptions.heal()
+    gateway.clock.advance(ms=7_000)
+    assert await gateway.sweep.sweep() == 2
+    assert presences(gateway) == {A: Presence.QUIET, B: Presence.QUIET}
+
+
+async def test_a_report_that_another_writer_stored_in_between_wins(gateway: FakeGateway) -> None:
+    await gateway.take(arrived(A, bike_report(0)))
+    other = FakeGateway(gateway.fake_states)
+    other.registry, other.history = gateway.registry, gateway.history
+    other.restart()
+    await other.take(arrived(A, bike_report(200)))
+    gateway.clock.advance(ms=200_000)
+    await gateway.sweep.sweep()
+    assert presences(gateway) == {A: Presence.ONLINE}
+    assert gateway.counters.counts["quiet"] == 0
