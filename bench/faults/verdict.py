@@ -33,7 +33,8 @@ def stored_stamps(dsn: str) -> Counter[tuple[str, int, int]]:
     """How often each (device id, boot, seq) stands in history."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
-            "select device_id, boot, seq, count(*) from report_all join device using (device_no) group by 1, 2, 3"
+            "select device.device_id, filed.boot, filed.seq, count(*)"
+            " from report_all as filed join device using (device_no) group by 1, 2, 3"
         ).fetchall()
     return Counter({(device_id, boot, seq): count for device_id, boot, seq, count in rows})
 
