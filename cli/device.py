@@ -3,12 +3,16 @@
 import asyncio
 import secrets
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Coroutine
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
 from cli import device_actions, running
 from cli.device_actions import ModelWish, Refused
+from gateway.ports import StoreUnavailable
+
+Answer = TypeVar("Answer")
 
 Id = Annotated[str, typer.Argument(help="The device id (or a public id, where a device is only looked up).")]
 KINDS = ("bike", "cabinet", "locker")
@@ -71,7 +75,7 @@ def list_devices(
 
     Example: ./latchkey device list --after bike-0100 --limit 20
     """
-    for line in asyncio.run(device_actions.list_lines(running.setting(running.POSTGRES_DSN), after, limit)):
+    for line in _answer(device_actions.list_lines(running.setting(running.POSTGRES_DSN), after, limit)):
         print(line)
 
 
@@ -80,11 +84,7 @@ def show(device_id: Id) -> None:
 
     Example: ./latchkey device show bike-0001
     """
-    try:
-        lines = asyncio.run(device_actions.show_lines(running.setting(running.POSTGRES_DSN), device_id))
-    except Refused as refused:
-        _fail(refused)
-    print("\n".join(lines))
+    print("\n".join(_answer(device_actions.show_lines(running.setting(running.POSTGRES_DSN), device_id))))
 
 
 def rebase(device_id: Id) -> None:
@@ -92,14 +92,8 @@ def rebase(device_id: Id) -> None:
 
     Example: ./latchkey device rebase bike-0001
     """
-    try:
-        asyncio.run(
-            device_actions.rebase(
-                running.setting(running.POSTGRES_DSN), running.setting(running.REDIS_URL), device_id
-            )
-        )
-    except Refused as refused:
-        _fail(refused)
+    dsn, redis_url = running.setting(running.POSTGRES_DSN), running.setting(running.REDIS_URL)
+    _answer(device_actions.rebase(dsn, redis_url, device_id))
     print(f"{device_id}: the next report counts as the newest")
 
 
@@ -114,7 +108,7 @@ def list_quarantine(
     Example: ./latchkey device quarantine list --reason malformed
     """
     dsn = running.setting(running.POSTGRES_DSN)
-    for line in asyncio.run(device_actions.quarantine_lines(dsn, reason or None, before or None, limit)):
+    for line in _answer(device_actions.quarantine_lines(dsn, reason or None, before or None, limit)):
         print(line)
 
 
@@ -132,10 +126,17 @@ def replay(
     if bool(numbers) == bool(reason):
         raise typer.BadParameter("give numbers or --reason")
     dsn = running.setting(running.POSTGRES_DSN)
-    marked = asyncio.run(device_actions.mark_for_replay(dsn, numbers or [], reason))
+    marked = _answer(device_actions.mark_for_replay(dsn, numbers or [], reason))
     print(f"{marked} frames are marked for replay")
 
 
-def _fail(refused: Refused) -> NoReturn:
+def _answer(question: Coroutine[None, None, Answer]) -> Answer:
+    try:
+        return asyncio.run(question)
+    except (Refused, StoreUnavailable) as refused:
+        _fail(refused)
+
+
+def _fail(refused: Exception) -> NoReturn:
     print(f"latchkey: {refused}", file=sys.stderr)
     raise typer.Exit(1) from refused

@@ -63,6 +63,8 @@ def register(dsn: str, device_id: str, wish: ModelWish) -> bool:
         raise Refused(str(error)) from error
     except psycopg.errors.ForeignKeyViolation as error:
         raise Refused(f"there is no model {wish.name!r}; give --kind to make it") from error
+    except psycopg.OperationalError as error:
+        raise Refused(f"PostgreSQL does not answer: {error}") from error
 
 
 def tell_broker(settings: Mapping[str, str], device_id: str, password: str) -> bool:
@@ -119,7 +121,7 @@ async def show_lines(dsn: str, name: str) -> list[str]:
 
 
 async def rebase(dsn: str, redis_url: str, device_id: str) -> None:
-    """Raises Refused, StoreUnavailable."""
+    """Raises Refused, StoreUnavailable (also where Redis has lost the shard: the gateway must rebuild it first)."""
     from gateway.clock import SystemClock
     from gateway.counting import MetricCounters
     from gateway.ingest.beliefs import Beliefs

@@ -1,0 +1,65 @@
+import resource
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cli import examination
+from cli.examination import Grade
+
+
+def with_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, said: str) -> None:
+    program = tmp_path / name
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda wanted, path=None: str(program) if wanted == name else None)
+
+
+def test_an_old_mosquitto_works_and_its_two_defects_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_program(monkeypatch, tmp_path, "mosquitto", "mosquitto version 2.0.11")
+    found = examination.examine_mosquitto()
+    assert found.grade is Grade.WORTH_KNOWING
+    assert "expired" in found.what
+    assert "receive maximum" in found.what
+
+
+def test_a_mended_mosquitto_is_good(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with_program(monkeypatch, tmp_path, "mosquitto", "mosquitto version 2.0.22")
+    assert examination.examine_mosquitto().grade is Grade.GOOD
+
+
+def test_what_is_missing_names_the_command_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda wanted, path=None: None)
+    for examine in (examination.examine_mosquitto, examination.examine_redis):
+        found = examine()
+        assert found.grade is Grade.WRONG
+        assert found.mended_by.startswith("sudo apt-get install")
+
+
+def test_an_old_redis_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with_program(monkeypatch, tmp_path, "redis-server", "Redis server v=5.0.7 sha=0")
+    assert examination.examine_redis().grade is Grade.WRONG
+
+
+def test_few_open_files_are_said_in_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 4096))
+    found = examination.examine_files()
+    assert found.grade is Grade.WORTH_KNOWING
+    assert "3896 devices" in found.what
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, resource.RLIM_INFINITY))
+    assert examination.examine_files().grade is Grade.GOOD
+
+
+def test_a_full_disk_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 2**30})
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    assert examination.examine_disk().grade is Grade.WRONG
+
+
+def test_this_machine_can_be_examined_as_a_whole() -> None:
+    found = examination.examine_machine()
+    assert len({finding.about for finding in found}) == len(found) >= 10
+    packages = next(finding for finding in found if finding.about == "packages")
+    assert packages.grade is Grade.GOOD, packages.what

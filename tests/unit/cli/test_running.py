@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+import typer
+
+from cli import running
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (running.POSTGRES_DSN, running.REDIS_URL):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_what_is_announced_is_known_until_it_is_withdrawn(tmp_path: Path) -> None:
+    folder = tmp_path / "up"
+    running.announce(folder, {running.POSTGRES_DSN: "postgresql://x", "PATH": "/bin"})
+    known = running.known_settings(folder)
+    assert known[running.POSTGRES_DSN] == "postgresql://x"
+    assert "PATH" not in known
+    assert (folder / running.RUNNING_NAME).stat().st_mode & 0o077 == 0
+    running.withdraw(folder)
+    assert running.POSTGRES_DSN not in running.known_settings(folder)
+
+
+def test_a_database_named_in_the_environment_goes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.announce(tmp_path, {running.POSTGRES_DSN: "postgresql://up", running.REDIS_URL: "redis://up"})
+    monkeypatch.setenv(running.POSTGRES_DSN, "postgresql://own")
+    known = running.known_settings(tmp_path)
+    assert known[running.POSTGRES_DSN] == "postgresql://own"
+    assert running.REDIS_URL not in known
+
+
+def test_a_setting_that_nobody_knows_says_what_to_do() -> None:
+    with pytest.raises(typer.BadParameter, match="latchkey up"):
+        running.setting("LATCHKEY_NOBODY_SAYS_THIS")

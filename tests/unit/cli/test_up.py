@@ -1,0 +1,46 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cli.stack import CHECKOUT, STATE_FOLDER
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def place() -> Path:
+    """Where this test's servers keep their data."""
+    return STATE_FOLDER / "tests" / f"up-{os.getpid()}"
+
+
+def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(place: Path, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LATCHKEY_")}
+    out = tmp_path / "out"
+    with out.open("wb") as written:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "cli", "up", "--port", "0", "--data", str(place)],
+            cwd=CHECKOUT,
+            env={**environment, "PYTHONPATH": str(CHECKOUT)},
+            stdout=written,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        until(lambda: "Ctrl-C" in out.read_text() or child.poll() is not None, deadline_s=120)
+        said = out.read_text()
+        assert child.poll() is None, said
+        page = next(line.split()[1] for line in said.splitlines() if line.startswith("page"))
+        with urllib.request.urlopen(page + "readyz", timeout=30) as answer:
+            assert answer.status == 200
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 128 + signal.SIGTERM
+    finally:
+        child.kill()
+        child.wait()
+        shutil.rmtree(place, ignore_errors=True)
