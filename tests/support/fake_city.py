@@ -47,7 +47,7 @@ class FakeCity:
         self.devices: dict[str, CityDevice] = {}
         self.chance = random.Random(seed)
         self.sockets: set[WebSocket] = set()
-        self.refuse_all = False
+        self.refuse_below_zoom = 0.0
 
     def put(self, id_: str, kind: str, lat: float, lon: float, **more: object) -> CityDevice:
         """Adds a device, available unless `more` says otherwise."""

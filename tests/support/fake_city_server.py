@@ -38,7 +38,7 @@ class Conversation:
         watch = self.watch
         if watch is None:
             return None
-        if self.city.refuse_all:
+        if watch["zoom"] < self.city.refuse_below_zoom:
             self.watch = None
             return {
                 "type": "refused",

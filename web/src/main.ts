@@ -178,7 +178,7 @@ function showTip(device: MapDevice | null, x_px: number, y_px: number): void {
 async function showFleetSize(): Promise<void> {
   if (document.hidden) return;
   const size = await fleetSize().catch(() => null);
-  if (size !== null) say(byId("fleet-size"), `${countWords(size)} devices in the whole fleet`);
+  if (size !== null) say(byId("fleet-size"), `${countWords(size)} devices in the fleet`);
 }
 
 function startTheme(): Theme {

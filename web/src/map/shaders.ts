@@ -92,7 +92,7 @@ void main() {
   float height = 1.0 - (p.y / v_radius + 1.0) * 0.5;
   float taken = glyph_shown * smoothstep(v_dress.z - 0.02, v_dress.z + 0.02, height);
   vec3 body = mix(look, mix(look, u_rim, 0.42), taken);
-  vec2 at = p / (v_radius * 1.36) * 0.5 + 0.5;
+  vec2 at = p / (v_radius * 0.84) * 0.5 + 0.5;
   float glyph = 0.0;
   if (glyph_shown > 0.0 && all(greaterThan(at, vec2(0.0))) && all(lessThan(at, vec2(1.0)))) {
     glyph = texture(u_glyphs, vec2((at.x + v_dress.x) / 3.0, at.y)).a * glyph_shown;
