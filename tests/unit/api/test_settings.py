@@ -1,0 +1,48 @@
+"""Settings are whole or refused, with the variable named."""
+
+from pathlib import Path
+
+import pytest
+
+from api.settings import BadSettings, Settings
+
+NEEDED = {"LATCHKEY_POSTGRES_DSN": "postgresql://db", "LATCHKEY_REDIS_URL": "redis://here"}
+
+
+def test_what_is_left_out_has_a_default_on_loopback() -> None:
+    settings = Settings.from_environment(NEEDED)
+    assert (settings.host, settings.port, settings.web_dir, settings.log_level) == ("127.0.0.1", 8080, None, "info")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_loopback_is_accepted(host: str) -> None:
+    assert Settings.from_environment({**NEEDED, "LATCHKEY_API_HOST": host}).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "8.8.8.8"])
+def test_any_other_address_is_refused_while_there_is_no_authentication(host: str) -> None:
+    with pytest.raises(BadSettings, match="no authentication"):
+        Settings.from_environment({**NEEDED, "LATCHKEY_API_HOST": host})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LATCHKEY_POSTGRES_DSN", ""),
+        ("LATCHKEY_REDIS_URL", ""),
+        ("LATCHKEY_API_HOST", "somewhere"),
+        ("LATCHKEY_API_PORT", "-1"),
+        ("LATCHKEY_API_PORT", "65536"),
+        ("LATCHKEY_API_PORT", "http"),
+        ("LATCHKEY_WEB_DIR", "/nowhere/at/all"),
+        ("LATCHKEY_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
+    with pytest.raises(BadSettings, match=name):
+        Settings.from_environment({**NEEDED, name: value})
+
+
+def test_a_page_that_was_built_is_served(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<p>map</p>")
+    assert Settings.from_environment({**NEEDED, "LATCHKEY_WEB_DIR": str(tmp_path)}).web_dir == tmp_path
