@@ -54,7 +54,8 @@ async def store_staged(connection: AsyncConnection, rows: Sequence[HistoryRow]) 
     async with connection.cursor(binary=True) as cursor:
         async with cursor.copy(_COPY) as copy:
             await copy.write(pack_rows(firsts.values()))
-        await cursor.execute(_INSERT, _bounds(rows))
+        # Never prepared: only a plan made for these bounds leaves the other partitions alone.
+        await cursor.execute(_INSERT, _bounds(rows), prepare=False)
         stored = {(device_no, boot, seq): frame for device_no, boot, seq, frame in await cursor.fetchall()}
     return judge(rows, firsts, stored)
 

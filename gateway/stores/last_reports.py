@@ -96,7 +96,7 @@ async def _read(
             # Longer than a batch may take: the whole shard.
             await cursor.execute("set local statement_timeout = '55s'")
             devices = await (await cursor.execute(_DEVICES, (shard,))).fetchall()
-            newer = await (await cursor.execute(_NEWER, arguments)).fetchall()
+            newer = await (await cursor.execute(_NEWER, arguments, prepare=False)).fetchall()
         finally:
             if not connection.closed:
                 await connection.rollback()

@@ -26,9 +26,7 @@ MAX_PAUSE_S = 1.0
 
 _OPTIONS = (
     f"-c statement_timeout={STATEMENT_TIMEOUT_S:.0f}s -c lock_timeout=5s "
-    "-c idle_in_transaction_session_timeout=30s -c timezone=UTC -c synchronous_commit=on "
-    # Bounds on the row time are arguments: only a plan made for them leaves the other partitions alone.
-    "-c plan_cache_mode=force_custom_plan"
+    "-c idle_in_transaction_session_timeout=30s -c timezone=UTC -c synchronous_commit=on"
 )
 
 

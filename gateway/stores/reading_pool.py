@@ -35,7 +35,8 @@ class ReadingPool:
         settings["options"] = f"{settings['options']} -c default_transaction_read_only=on"
         self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
             "",
-            kwargs={**settings, "autocommit": True},
+            # A prepared statement may be planned for all ranges: only a plan for this one leaves partitions alone.
+            kwargs={**settings, "autocommit": True, "prepare_threshold": None},
             min_size=1,
             max_size=MAX_CONNECTIONS,
             max_waiting=MAX_WAITING,

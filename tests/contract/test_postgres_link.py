@@ -108,11 +108,11 @@ async def test_a_server_that_is_not_there_is_said_to_be_away_and_found_when_it_c
 
 async def test_the_server_is_told_the_time_limits(link: PostgresLink) -> None:
     async def settings(connection: AsyncConnection) -> list[str]:
-        names = ("statement_timeout", "lock_timeout", "synchronous_commit", "timezone", "plan_cache_mode")
+        names = ("statement_timeout", "lock_timeout", "synchronous_commit", "timezone")
         said = [await (await connection.execute(f"show {name}".encode())).fetchone() for name in names]
         return [str(row[0]) for row in said if row]
 
-    assert await link.run(settings) == ["8s", "5s", "on", "UTC", "force_custom_plan"]
+    assert await link.run(settings) == ["8s", "5s", "on", "UTC"]
 
 
 async def test_what_prepares_a_connection_runs_once_on_each(database: str) -> None:
