@@ -39,6 +39,8 @@ PROFILES: Mapping[str, FaultProfile] = {
         skewed_clocks=0.05,
         max_skew_s=20.0,
     ),
+    # Nothing is lost, everything is out of order: what arrives must add up to the same state.
+    "shuffled": FaultProfile(duplicate=0.2, delay=0.3, max_delay_s=2.0),
     "hostile": FaultProfile(
         loss=0.02,
         duplicate=0.05,

@@ -45,7 +45,7 @@ Devices = Annotated[int, typer.Option(min=1, max=200_000, help="How many devices
 Rate = Annotated[float | None, typer.Option(min=0.001, help="Reports per second of the whole fleet.")]
 Seed = Annotated[int, typer.Option(help="The same seed lives the same life.")]
 Mix = Annotated[str, typer.Option(help="Weights: bike=84,cabinet=11,locker=5")]
-Profile = Annotated[str, typer.Option(help="Of faults: none, city or hostile.")]
+Profile = Annotated[str, typer.Option(help="Of faults: none, city, shuffled or hostile.")]
 TripCsv = Annotated[Path | None, typer.Option(help="Ride the trips of this CSV file (may be .gz).")]
 Columns = Annotated[list[str] | None, typer.Option("--map", help="A column of it: start=departed_at")]
 Speed = Annotated[float, typer.Option(min=0.1, help="Of a replay: 60 is a minute per second.")]

@@ -15,7 +15,7 @@ def test_without_faults_nothing_happens() -> None:
     assert weather.offline_spells(1_000, 3_600) == []
 
 
-@pytest.mark.parametrize("name", ["city", "hostile"])
+@pytest.mark.parametrize("name", ["city", "shuffled", "hostile"])
 def test_shares_are_kept(name: str) -> None:
     profile = PROFILES[name]
     weather = Weather(profile, Random(2))
