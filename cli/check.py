@@ -12,7 +12,7 @@ from cli.shape import findings, judge, read_rules
 from cli.stack import CHECKOUT
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
-    "format": ("ruff", "format", "--check", "--quiet", "."),
+    "format": ("ruff", "format", "--check", "--quiet", "--output-format", "concise", "."),
     "lint": ("ruff", "check", "--quiet", "--output-format", "concise", "."),
     "types": ("mypy", "--no-error-summary"),
     "arrows": ("lint-imports", "--no-cache"),

@@ -6,21 +6,28 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
 from cli.servers.account import reachable_root
 from cli.servers.broker import PrivateBroker
 from cli.servers.folder import sweep
-from cli.servers.postgres_program import Wanted
-from cli.stack import STATE_FOLDER, Stack
+from cli.servers.postgres_program import Wanted, find_postgres
+from cli.settings import timescale_choice
+from cli.stack import CHECKOUT, STATE_FOLDER, Stack
 
 TEST_STACKS = STATE_FOLDER / "tests"
+END_TO_END = CHECKOUT / "tests" / "e2e"
+
+
+# A busy machine is slow now and then: how long one example takes says nothing here.
+settings.register_profile("full", deadline=None, print_blob=True)
+settings.register_profile("few", settings.get_profile("full"), max_examples=15)
+settings.load_profile("few" if os.environ.get("LATCHKEY_EXAMPLES") == "few" else "full")
 
 
 def wanted_timescale() -> Wanted:
     """LATCHKEY_TIMESCALE of the test run: auto, off or require."""
-    named = os.environ.get("LATCHKEY_TIMESCALE", "auto")
-    assert named in ("auto", "off", "require")
-    return named  # type: ignore[return-value]  # mypy does not narrow str by membership
+    return timescale_choice(os.environ.get("LATCHKEY_TIMESCALE", "auto"))
 
 
 @pytest.fixture(scope="session")
@@ -76,13 +83,13 @@ def redis_url(stack: Stack) -> str:
     return stack.redis.url()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`timescale` tests are skipped, with the reason, where the extension is absent."""
+    """Marks all of tests/e2e `e2e`; skips `timescale` tests, with the reason, where the extension is absent."""
+    for item in items:
+        if item.path.is_relative_to(END_TO_END):
+            item.add_marker(pytest.mark.e2e)
     needing = [item for item in items if item.get_closest_marker("timescale")]
-    if not needing:
-        return
-    from cli.servers.postgres_program import find_postgres
-
-    if not find_postgres(wanted_timescale()).timescale:
+    if needing and not find_postgres(wanted_timescale()).timescale:
         for item in needing:
             item.add_marker(pytest.mark.skip(reason="this PostgreSQL has no TimescaleDB"))
