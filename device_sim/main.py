@@ -129,12 +129,15 @@ async def _run(scenario: Scenario, plan: RunPlan, *, audit_url: str) -> tuple[in
     answer: dict[str, object] = {"summary": result.summary.as_json()}
     code = 0 if result.summary.sent else NEVER_CONNECTED
     if audit_url:
-        code = max(code, await _audit(console, audit_url, scenario.fleet.town.area, result, answer))
+        code = max(
+            code,
+            await _audit(console, audit_url, area=scenario.fleet.town.area, result=result, answer=answer),
+        )
     return code, answer
 
 
 async def _audit(
-    console: Console, base_url: str, area: Area, result: RunResult, answer: dict[str, object]
+    console: Console, base_url: str, *, area: Area, result: RunResult, answer: dict[str, object]
 ) -> int:
     """Prints the differences and notes them in the answer; the exit code."""
     try:
