@@ -9,6 +9,7 @@ import typer
 from cli.servers.errors import StackError
 
 VERBS = (
+    "demo",
     "up",
     "gateway",
     "api",

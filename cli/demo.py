@@ -1,0 +1,87 @@
+"""The verb `demo`: a city of simulated devices on a live map, from nothing, in one command."""
+
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.demo_run import DemoPlan, run_demo
+from device_sim.faults import PROFILES as FAULT_PROFILES
+from device_sim.profiles import DEFAULT_MIX, BadMix, parse_mix
+from device_sim.replay import BadTripFile, parse_mapping
+from device_sim.scenario import Asked, Replay, Scenario, fictional, replayed
+
+FLEET_SECRET = b"a demo has no secrets"
+"""Device passwords derive from it; the broker of a demo listens on the loopback address only."""
+
+DEFAULT_RATE_PER_S = 300.0
+"""Lively to look at, and a tenth of one core."""
+
+PAGE_PORT = 8080
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command("demo")(demo)
+
+
+def demo(
+    *,
+    devices: Annotated[int, typer.Option(min=1, max=20_000, help="How many devices.")] = 3_000,
+    rate: Annotated[
+        float, typer.Option(min=0.1, help="Reports per second of all together.")
+    ] = DEFAULT_RATE_PER_S,
+    for_s: Annotated[float | None, typer.Option("--for", min=1, help="Seconds; else until Ctrl-C.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Ride the trips of this CSV file (may be .gz).")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option("--map", help="A column of it: start=departed_at")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.1, help="Of a replay: 60 is a minute per second.")] = 60.0,
+    from_hour: Annotated[float, typer.Option(min=0.0, help="Skip so many hours of the file.")] = 0.0,
+    profile: Annotated[str, typer.Option(help=f"Faults: {', '.join(FAULT_PROFILES)}.")] = "city",
+    mix: Annotated[str, typer.Option(help="Weights: bike=84,cabinet=11,locker=5")] = "",
+    seed: Annotated[int, typer.Option(help="The same seed lives the same life.")] = 1,
+    port: Annotated[int, typer.Option(help="Of page and API; a free one when this is taken.")] = PAGE_PORT,
+) -> None:
+    """Starts private servers, a gateway, the API and a simulated fleet, and prints where to look.
+
+    Nothing is installed for good and nothing listens beyond this machine. Ends with Ctrl-C, or by itself:
+
+      ./latchkey demo
+
+      ./latchkey demo --devices 5000 --for 60 --json summary.json
+
+      ./latchkey demo --replay trips.csv --speed 60
+    """
+    if profile not in FAULT_PROFILES:
+        raise typer.BadParameter(f"profile is one of {', '.join(FAULT_PROFILES)}, not {profile!r}")
+    asked_mix = mix or ",".join(f"{kind}={weight}" for kind, weight in DEFAULT_MIX.items())
+    try:
+        asked = Asked(devices, seed, FLEET_SECRET, parse_mix(asked_mix))
+        source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None
+        scenario: Scenario = replayed(source, asked) if source else fictional(asked)
+    except (BadMix, BadTripFile, OSError) as error:
+        raise typer.BadParameter(str(error)) from error
+    plan = DemoPlan(
+        scenario=scenario,
+        # In a replay time runs at its speed; else as fast as the rate asks for.
+        rate_per_s=None if source else rate,
+        speed=speed if source else None,
+        for_s=for_s,
+        profile=profile,
+        port=_free_or_any(port),
+    )
+    raise typer.Exit(run_demo(plan, json_file))
+
+
+def _free_or_any(port: int) -> int:
+    """The port when it is free, else 0: a demo must not fail because something else serves pages."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port

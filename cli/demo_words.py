@@ -1,0 +1,98 @@
+"""What a demo says: where to look, what to type, and what it came to."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_sim.movement import Place
+from firmware_protocol.messages import DeviceId
+from firmware_protocol.topics import report_topic
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything of a running demo is."""
+
+    api_port: int
+    device_port: int
+    folder: Path
+
+    @property
+    def page(self) -> str:
+        return f"http://127.0.0.1:{self.api_port}/"
+
+    @property
+    def websocket(self) -> str:
+        return f"ws://127.0.0.1:{self.api_port}/v1/live"
+
+    def text(self) -> str:
+        """For a person, a line each."""
+        return "\n".join(
+            (
+                "",
+                f"  the map      {self.page}",
+                f"  API docs     {self.page}docs",
+                f"  WebSocket    {self.websocket}",
+                f"  broker       127.0.0.1:{self.device_port} (MQTT; user name = device id)",
+                f"  data, logs   {self.folder}",
+                "",
+            )
+        )
+
+
+def hand_line(device_port: int, device: DeviceId, password: str, place: Place) -> str:
+    """A ready-made command that puts one more bike on the map."""
+    report = {
+        "fix": {
+            "lat_e7": round(place.lat_deg * 1e7),
+            "lon_e7": round(place.lon_deg * 1e7),
+            "accuracy_m": 5,
+        },
+        "lock": {"bolt": 1},
+        "battery_pct": 88,
+    }
+    return (
+        "Be a device yourself (another position moves it):\n\n"
+        f"  mosquitto_pub -h 127.0.0.1 -p {device_port} -u {device} -P {password} -i {device} -q 1"
+        f" -t {report_topic(device)} -m '{json.dumps(report, separators=(',', ':'))}'\n"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSummary:
+    """What a demo came to."""
+
+    devices: int
+    connected: int
+    sent: int
+    """Reports that left a device, each once."""
+    confirmed: int
+    """Of these, those the broker has confirmed; the others met the faults of the profile."""
+    stored: int
+    quarantined: int
+    kept: int
+    receipted: int
+    seconds: float
+    page: str
+    map_devices: int
+    """On the map of our own client at the end."""
+    map_changes: int
+    p50_ms: float | None
+    """From the moment a device made a report until our map client showed it."""
+    p99_ms: float | None
+
+    def text(self) -> str:
+        """For a person."""
+        latency = "-" if self.p50_ms is None else f"{self.p50_ms:.0f} / {self.p99_ms:.0f} ms"
+        return "\n".join(
+            (
+                "",
+                f"  devices                    {self.connected} of {self.devices} connected",
+                f"  sent / confirmed / stored  {self.sent} / {self.confirmed} / {self.stored}",
+                f"  quarantined                {self.quarantined}",
+                f"  kept / receipted           {self.kept} / {self.receipted}",
+                f"  on the map                 {self.map_devices} devices, {self.map_changes} changes",
+                f"  report to map, p50 / p99   {latency}",
+                f"  the map was                {self.page}",
+            )
+        )
