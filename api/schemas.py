@@ -26,6 +26,38 @@ MAP_DEVICE_EXAMPLE: dict[str, Any] = {
 }
 
 
+DEVICE_EXAMPLE: dict[str, Any] = {
+    "id": "bike-000017",
+    "public_id": "k7Qm2xVb",
+    "marker": 482913077,
+    "kind": "bike",
+    "model": "city-bike",
+    "operator_id": 1,
+    "presence": "online",
+    "heard_at": "2025-10-09T08:53:21Z",
+    "revision": 41,
+    "stamp": {"boot": 1760000000, "seq": 112},
+    "at": "2025-10-09T08:53:20Z",
+    "position": {"lat": 31.2304, "lon": 121.4737, "accuracy_m": 8.5, "fixed_at": "2025-10-09T08:53:18Z"},
+    "battery_pct": 11,
+    "charging": False,
+    "moving": False,
+    "lock": {"bolt": "closed", "last_fence": 0, "openings": 512},
+    "slots": [],
+    "faults": [],
+    "alarms": ["low_battery"],
+    "signal_dbm": -71,
+    "firmware": "2.4.1",
+    "availability": {
+        "available": False,
+        "reasons": [{"reason": "low_battery", "since": "2025-10-09T08:41:09Z", "age_s": 731.4}],
+        "units": 0,
+        "spaces": 0,
+    },
+    "stale": False,
+}
+
+
 class MapReason(BaseModel):
     """Why a device is not rentable."""
 
@@ -121,6 +153,8 @@ class SlotModel(BaseModel):
 
 class DeviceAnswer(BaseModel):
     """One device as the gateway believes it now."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DEVICE_EXAMPLE]})
 
     id: str = Field(description="Device id")
     public_id: str
