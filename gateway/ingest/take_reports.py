@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from firmware_protocol.messages import DeviceId
 from gateway.core.presence import next_silence_ms
-from gateway.core.stamped import StampedReport
 from gateway.counters import IngestCounters
 from gateway.ingest.admission import Admission, Admitted, admit
 from gateway.ingest.beliefs import Beliefs
@@ -141,17 +140,14 @@ def _set_apart(reused: ReusedStamps, filing: Filing, beliefs: Beliefs) -> None:
     is cached of the device is dropped, because its numbering may have been set back by a person."""
     if not reused:
         return
-    for device_no in {device_no for device_no, _, _ in reused}:
-        for device_id, reports in list(filing.by_device.items()):
-            if reports.device.device_no == device_no:
-                reports.stamped = [one for one in reports.stamped if not _is_reused(one, device_no, reused)]
-                beliefs.cache.forget(reports.shard, device_id)
-                if not reports.stamped:
-                    del filing.by_device[device_id]
-
-
-def _is_reused(stamped: StampedReport, device_no: int, reused: ReusedStamps) -> bool:
-    return (device_no, stamped.boot, stamped.seq) in reused
+    device_nos = {device_no for device_no, _, _ in reused}
+    for device_id, reports in list(filing.by_device.items()):
+        device_no = reports.device.device_no
+        if device_no in device_nos:
+            reports.stamped = [one for one in reports.stamped if (device_no, one.boot, one.seq) not in reused]
+            beliefs.cache.forget(reports.shard, device_id)
+            if not reports.stamped:
+                del filing.by_device[device_id]
 
 
 def _reasons(refused: Sequence[QuarantinedFrame], reused: ReusedStamps) -> list[str]:

@@ -38,6 +38,17 @@ def test_what_is_used_stays_and_what_is_not_goes() -> None:
     assert cache.get(0, DeviceId("bike-50")) is None
 
 
+def test_a_fleet_within_the_limit_is_never_read_twice() -> None:
+    cache = StateCache(limit=10)
+    missed = 0
+    for turn in range(50):
+        device_id = DeviceId(f"bike-{turn % 9}")
+        if cache.get(turn % 9 % 2, device_id) is None:
+            missed += 1
+            cache.put(turn % 9 % 2, device_id, CachedState(turn, None))
+    assert missed == 9
+
+
 def test_a_forgotten_device_is_not_found_in_either_generation() -> None:
     cache = StateCache(limit=4)
     for number in range(3):
