@@ -4,6 +4,7 @@ import queue
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,6 +15,7 @@ from cli.servers.errors import ProgramMissing
 
 Child = subprocess.Popen[bytes]
 Output = IO[bytes] | int
+BOUND_DEADLINE_S = 30.0
 
 
 def spawn(
@@ -37,7 +39,7 @@ def spawn(
     prefix = [setpriv, "--pdeathsig", death_signal]
     if account is not None and account.switch:
         prefix += [f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups"]
-    return _SPAWNER.run(
+    child = _SPAWNER.run(
         lambda: subprocess.Popen(
             [*prefix, "--", *command],
             cwd=cwd,
@@ -48,6 +50,16 @@ def spawn(
             start_new_session=True,
         )
     )
+    _wait_until_bound(child)
+    return child
+
+
+def _wait_until_bound(child: Child) -> None:
+    """Returns when `setpriv` has become the program: before that our death would not yet be the child's."""
+    name = Path(f"/proc/{child.pid}/comm")
+    deadline = time.monotonic() + BOUND_DEADLINE_S
+    while child.poll() is None and name.read_text().strip() == "setpriv" and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 class _Spawner:
