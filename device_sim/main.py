@@ -52,6 +52,7 @@ Speed = Annotated[float, typer.Option(min=0.1, help="Of a replay: 60 is a minute
 FromHour = Annotated[float, typer.Option(min=0.0, help="Skip so many hours of the file.")]
 Centre = Annotated[str, typer.Option(help="A made-up town around LAT,LON instead of Singapore.")]
 Seconds = Annotated[float | None, typer.Option("--for", min=0.0, help="Seconds; else until Ctrl-C.")]
+Gather = Annotated[float, typer.Option(min=0.0, help="Seconds that life waits for all to be connected.")]
 Broker = Annotated[str, typer.Option(help="HOST:PORT of the devices' listener.")]
 SecretEnv = Annotated[str, typer.Option(help="Environment variable that holds the fleet secret.")]
 Aiomqtt = Annotated[bool, typer.Option("--aiomqtt", help="One aiomqtt client per device, at most 200.")]
@@ -74,6 +75,7 @@ def sim(
     from_hour: FromHour = 0.0,
     centre: Centre = "",
     for_s: Seconds = None,
+    gather: Gather = 10.0,
     broker: Broker = "127.0.0.1:1883",
     fleet_secret_env: SecretEnv = SECRET_VARIABLE,
     aiomqtt: Aiomqtt = False,
@@ -92,6 +94,7 @@ def sim(
             _address(broker),
             rate_per_s=rate,
             for_s=for_s,
+            gather_s=gather,
             profile=_fault_profile(profile),
             speed=speed if source else None,
             trips=scenario.trips,
@@ -107,8 +110,7 @@ def sim(
         print(fleet_json(scenario.fleet))
         return
     code, answer = uvloop.run(_run(scenario, plan, audit_url=audit_url))
-    if json_file is not None:
-        json_file.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+    _write(json_file, answer)
     raise typer.Exit(code)
 
 
@@ -160,6 +162,11 @@ def fleet_json(fleet: Fleet) -> str:
         "devices": [asdict(device) for device in fleet.devices()],
     }
     return json.dumps(listed, indent=1)
+
+
+def _write(path: Path | None, answer: dict[str, object]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
 
 
 def _secret(variable: str) -> bytes:

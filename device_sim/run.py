@@ -44,6 +44,8 @@ class RunPlan:
     broker: Address
     rate_per_s: float | None = None
     """Reports per second of the whole fleet; None lets time run at its own pace."""
+    gather_s: float = 0.0
+    """How long life may wait at the start for every device to be connected."""
     for_s: float | None = None
     """How long life goes on; None until cancelled or stopped."""
     profile: str = "none"
@@ -121,11 +123,14 @@ class _Run:
         self._conductor.keep_also(plan.kept_share, Random(f"kept {fleet.seed}"))
         self._driver = self._conductor.driver = _driver(fleet, plan, self._devices, self._conductor)
         self._begun_s = time.monotonic()
+        self._life_begun_s = self._begun_s
         self._told = (self._begun_s, 0)
 
     async def live(self, stop: asyncio.Event, tell: Callable[[Progress], None] | None) -> RunResult:
         driving = asyncio.create_task(self._driver.run())
         try:
+            await self._tick_until(self._all_gathered(stop, driving), lives=False, tell=tell)
+            self._life_begun_s = time.monotonic()
             await self._tick_until(self._life_over(stop, driving), lives=True, tell=tell)
             if self._plan.last_words:
                 self._conductor.last_words()
@@ -137,6 +142,17 @@ class _Run:
             with suppress(asyncio.CancelledError):
                 await driving
         return RunResult(summary, self._ledger.truths)
+
+    def _all_gathered(self, stop: asyncio.Event, driving: asyncio.Task[None]) -> Callable[[], bool]:
+        deadline_s = time.monotonic() + self._plan.gather_s
+
+        def gathered() -> bool:
+            if driving.done():
+                driving.result()
+            everybody = self._driver.connected_count == len(self._devices)
+            return everybody or stop.is_set() or time.monotonic() >= deadline_s
+
+        return gathered
 
     def _life_over(self, stop: asyncio.Event, driving: asyncio.Task[None]) -> Callable[[], bool]:
         ends_s = None if self._plan.for_s is None else time.monotonic() + self._plan.for_s
@@ -162,7 +178,7 @@ class _Run:
     ) -> None:
         while not over():
             now_s = time.monotonic()
-            passed_ms = (now_s - self._begun_s) * 1000
+            passed_ms = (now_s - self._life_begun_s) * 1000
             self._conductor.tick(
                 round(now_s * 1000),
                 round(time.time() * 1000),

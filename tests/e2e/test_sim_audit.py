@@ -75,6 +75,7 @@ async def test_the_gateway_believes_what_the_devices_know(
     plan = RunPlan(
         Address("127.0.0.1", stack.broker.device_port),
         rate_per_s=250.0,
+        gather_s=60.0,
         for_s=4.0,
         profile=profile,
         kept_share=0.1,

@@ -62,7 +62,18 @@ def test_a_run_ends_by_itself_and_writes_its_summary(tmp_path: Path) -> None:
     try:
         asyncio.run_coroutine_threadsafe(broker.__aenter__(), loop).result()
         out = tmp_path / "summary.json"
-        options = ["--devices", "5", "--for", "1", "--broker", f"127.0.0.1:{broker.port}", "--json", str(out)]
+        options = [
+            "--devices",
+            "5",
+            "--for",
+            "0.5",
+            "--gather",
+            "30",
+            "--broker",
+            f"127.0.0.1:{broker.port}",
+            "--json",
+            str(out),
+        ]
         result = CliRunner().invoke(app(), options, env=ENVIRONMENT)
         assert result.exit_code == 0, result.output
         summary = json.loads(out.read_text())["summary"]
@@ -76,6 +87,6 @@ def test_a_run_ends_by_itself_and_writes_its_summary(tmp_path: Path) -> None:
 
 def test_a_broker_that_is_not_there_is_an_exit_code() -> None:
     result = CliRunner().invoke(
-        app(), ["--devices", "2", "--for", "0.2", "--broker", "127.0.0.1:1"], env=ENVIRONMENT
+        app(), ["--devices", "2", "--for", "0.2", "--gather", "0", "--broker", "127.0.0.1:1"], env=ENVIRONMENT
     )
     assert result.exit_code == NEVER_CONNECTED

@@ -23,6 +23,7 @@ async def test_what_was_sent_arrived_and_the_truth_file_says_so(tmp_path: Path) 
         plan = RunPlan(
             Address("127.0.0.1", broker.port),
             rate_per_s=300.0,
+            gather_s=30.0,
             for_s=1.5,
             kept_share=0.2,
             last_words=True,
@@ -51,6 +52,7 @@ async def test_a_hostile_network_loses_no_kept_report(tmp_path: Path) -> None:
         plan = RunPlan(
             Address("127.0.0.1", broker.port),
             rate_per_s=200.0,
+            gather_s=30.0,
             for_s=1.0,
             profile="hostile",
             kept_share=0.2,
@@ -69,6 +71,7 @@ async def test_one_connection_can_carry_many_devices() -> None:
         plan = RunPlan(
             Address("127.0.0.1", broker.port),
             rate_per_s=300.0,
+            gather_s=30.0,
             for_s=1.0,
             last_words=True,
             bridge=Bridge("bridge", "b", 3),
