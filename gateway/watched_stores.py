@@ -30,6 +30,7 @@ class Watch:
         """Why the last call failed; empty when it did not."""
         self._store = store
         self._clock = clock
+        telemetry.STORE_AWAY.labels(store).set(0)
 
     async def call(self, name: str, answer: Awaitable[Answer]) -> Answer:
         """Awaits the answer; StoreUnavailable passes through."""

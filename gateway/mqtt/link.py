@@ -92,6 +92,11 @@ class Link(asyncio.BufferedProtocol):
     # --- called by the gateway -------------------------------------------------------------------
 
     @property
+    def reading(self) -> bool:
+        """Whether the socket is read."""
+        return self._reading
+
+    @property
     def unsent_bytes(self) -> int:
         """Written, but not yet taken by the broker."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()

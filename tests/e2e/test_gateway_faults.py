@@ -40,7 +40,7 @@ def test_a_killed_gateway_loses_nothing(rig: GatewayRig, speaker: Bridge) -> Non
         ]
         until(lambda: rig.metric("latchkey_stored_rows_total") > 0)
         rig.process.kill()
-        until(lambda sending=in_flight: all(one.is_published() for one in sending))
+        speaker.wait_taken(in_flight)
         sent += len(in_flight)
         rig.process.start()
     rig.wait_stored(sent)

@@ -37,7 +37,7 @@ class Bridge:
         self._client.username_pw_set(stack.broker.bridge_user, stack.broker.bridge_password)
         self._client.max_inflight_messages_set(1_000)
         self._client.on_message = lambda client, given, message: self.heard.put(
-            (message.topic, message.payload)
+            (message.topic, bytes(message.payload))
         )
         self._client.connect("127.0.0.1", stack.broker.internal_port)
         self._client.loop_start()
@@ -65,8 +65,12 @@ class Bridge:
             for seq in seqs
             for device_id in devices
         ]
-        until(lambda: all(one.is_published() for one in sent), what="PUBACK for every report")
+        self.wait_taken(sent)
         return len(sent)
+
+    def wait_taken(self, sent: Sequence[paho.MQTTMessageInfo]) -> None:
+        """Returns once the broker has taken all of them."""
+        until(lambda: all(one.is_published() for one in sent), what="PUBACK for every report")
 
     def close(self) -> None:
         self._client.disconnect()

@@ -11,6 +11,7 @@ from mqtt5 import (
     ConnectPacket,
     DisconnectPacket,
     DisconnectReasonCode,
+    Packet,
     PingReqPacket,
     PingRespPacket,
     PubAckPacket,
@@ -29,9 +30,10 @@ SPEC = SessionSpec("lk-gw-07", "lk-gateway", "secret", ("lk/v1/07/+/report",), k
 GRANTED = SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
 
 
-def sent(session: Session, now_s: float = 0.0) -> list[object]:
+def sent(session: Session, now_s: float = 0.0) -> list[Packet]:
     """Every packet the session wants to send."""
-    view, packets = memoryview(session.take_output(now_s)), []
+    view = memoryview(session.take_output(now_s))
+    packets: list[Packet] = []
     while view:
         packet, size = read(view)
         packets.append(packet)

@@ -1,0 +1,95 @@
+"""One connection moves bytes both ways and says how it ended."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mqtt5 import DisconnectPacket, PubAckPacket, PublishPacket
+
+from gateway.clock import SystemClock
+from gateway.mqtt.events import Opened, SessionSpec
+from gateway.mqtt.link import READ_BUFFER_BYTES, Link
+from gateway.mqtt.session import Session
+from tests.support.mqtt_peer import MqttPeer, mqtt_peer
+from tests.support.waiting import until_async
+
+
+class Sink:
+    """Remembers."""
+
+    def __init__(self) -> None:
+        self.packets: list[PublishPacket] = []
+        self.sizes: list[int] = []
+
+    def took_publishes(self, link: Link, packets: list[PublishPacket], size_bytes: int) -> None:
+        self.packets += packets
+        self.sizes.append(size_bytes)
+
+    def opened(self, link: Link, event: Opened) -> None:
+        assert event.session_present
+
+
+@asynccontextmanager
+async def linked() -> AsyncIterator[tuple[MqttPeer, Link, Sink]]:
+    """A live link."""
+    sink = Sink()
+    async with mqtt_peer() as peer:
+        link = Link(Session(SessionSpec("one", "", "", ("a/+",))), 1, sink, SystemClock())
+        await asyncio.get_running_loop().create_connection(lambda: link, "127.0.0.1", peer.port)
+        await link.live
+        yield peer, link, sink
+        link.abort("the test is over")
+        await link.ended
+
+
+async def test_messages_larger_than_one_read_arrive_whole_and_in_order() -> None:
+    async with linked() as (peer, _, sink):
+        messages = [("a/b", bytes([number]) * 10_000) for number in range(40)]
+        peer.links[0].publish(*messages)
+        await until_async(lambda: len(sink.packets) == len(messages))
+        assert [packet.payload for packet in sink.packets] == [payload for _, payload in messages]
+        assert max(sink.sizes) <= READ_BUFFER_BYTES
+        assert sum(sink.sizes) > 400_000
+
+
+async def test_acknowledgements_reach_the_broker_in_order() -> None:
+    async with linked() as (peer, link, _):
+        link.acknowledge([5, 4, 6])
+        await until_async(lambda: len(peer.links[0].of_type(PubAckPacket)) == 3)
+        assert [packet.packet_id for packet in peer.links[0].of_type(PubAckPacket)] == [5, 4, 6]
+
+
+async def test_a_paused_link_leaves_messages_in_the_socket() -> None:
+    async with linked() as (peer, link, sink):
+        link.pause_reading()
+        peer.links[0].publish(("a/b", b"1"))
+        link.acknowledge([1])
+        await until_async(lambda: peer.links[0].of_type(PubAckPacket))
+        assert sink.packets == []
+        link.resume_reading()
+        await until_async(lambda: sink.packets)
+
+
+async def test_a_message_waits_for_flush_and_leaves_with_others() -> None:
+    async with linked() as (peer, link, _):
+        assert link.publish("a", b"1")
+        assert link.publish("b", b"2")
+        link.flush()
+        await until_async(lambda: len(peer.links[0].of_type(PublishPacket)) == 2)
+        assert [packet.topic for packet in peer.links[0].of_type(PublishPacket)] == ["a", "b"]
+
+
+async def test_disconnect_says_goodbye() -> None:
+    async with linked() as (peer, link, _):
+        link.disconnect()
+        assert (await link.ended).reason == "disconnected by this gateway"
+        await until_async(lambda: peer.links[0].of_type(DisconnectPacket))
+
+
+async def test_a_peer_that_closes_or_breaks_the_protocol_ends_the_link() -> None:
+    async with linked() as (peer, link, _):
+        peer.links[0].transport.close()
+        assert (await link.ended).reason == "connection closed by the broker"
+    async with linked() as (peer, link, _):
+        peer.links[0].transport.write(b"\xf0\x01\x00\x00")
+        assert "packet from the broker" in (await link.ended).reason

@@ -1,0 +1,53 @@
+"""Chores outlive stores that do not answer."""
+
+import asyncio
+from collections.abc import Coroutine
+
+import pytest
+
+from gateway import chores, telemetry
+from gateway.wiring import Gateway
+from tests.support.lonely_gateway import lonely_gateway
+from tests.support.waiting import until_async
+
+
+async def alive_while(gateway: Gateway, chore: Coroutine[None, None, None], reason: str) -> None:
+    """Runs the chore until the watch has seen its store away, and finds it still running."""
+    watch = getattr(gateway.stores, reason)
+    task = asyncio.create_task(chore)
+    await until_async(lambda: watch.away)
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+    await gateway.stores.close()
+
+
+async def test_the_registry_is_awaited() -> None:
+    gateway = lonely_gateway()
+    await alive_while(gateway, chores.open_registry(gateway), "postgres_watch")
+
+
+async def test_lanes_wait_for_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = lonely_gateway()
+    gateway.keeper.held[3] = 1
+    gateway.lanes_to_open.put_nowait(3)
+    await alive_while(gateway, chores.open_lanes(gateway), "redis_watch")
+
+
+async def test_a_redis_that_is_away_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "LOOK_AT_REDIS_EVERY_S", 0.0)
+    gateway = lonely_gateway()
+    gateway.keeper.held[3] = 1
+    await alive_while(gateway, chores.look_after_redis(gateway), "redis_watch")
+
+
+async def test_a_history_that_cannot_be_trimmed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "FIRST_TRIM_AFTER_S", 0.0)
+    gateway = lonely_gateway()
+    before = telemetry.TRIMS.labels("failed")._value.get()
+    task = asyncio.create_task(chores.trim_history(gateway))
+    await until_async(lambda: telemetry.TRIMS.labels("failed")._value.get() > before)
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+    await gateway.stores.close()

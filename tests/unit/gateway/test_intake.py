@@ -1,0 +1,133 @@
+"""Batches leave at once when idle, one at a time, and again and again while a store is away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway import intake
+from gateway.clock import SystemClock
+from gateway.intake import AlwaysOpen, Intake
+from gateway.ports import StoreUnavailable
+from tests.support.waiting import until_async
+
+
+class Flow:
+    """Stores what it is given, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.attempts = 0
+        self.errors: list[Exception] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, batch: list[int]) -> None:
+        self.attempts += 1
+        await self.gate.wait()
+        if self.errors:
+            raise self.errors[0]
+        self.batches.append(batch)
+
+    @property
+    def stored(self) -> list[int]:
+        return [item for batch in self.batches for item in batch]
+
+
+class CountingValve:
+    """Knows whether it is open."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+
+    def open(self) -> None:
+        self.is_open = True
+
+    def shut(self) -> None:
+        self.is_open = False
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[tuple[Intake[int], Flow, CountingValve]]:
+    flow, valve = Flow(), CountingValve()
+    collecting: Intake[int] = Intake(flow, valve, SystemClock(), chance=lambda: 0.0)
+    task = asyncio.create_task(collecting.run())
+    try:
+        yield collecting, flow, valve
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_an_idle_intake_gives_at_once_and_reads_on() -> None:
+    async with running() as (collecting, flow, valve):
+        for number in range(5):
+            collecting.take([number], 10)
+            await until_async(lambda: collecting.pending == 0)
+            assert flow.stored[-1] == number
+        assert flow.stored == [0, 1, 2, 3, 4]
+        await until_async(lambda: valve.is_open)
+        assert (collecting.pending, collecting.pending_bytes, collecting.waiting_ms()) == (0, 0, 0)
+
+
+async def test_while_a_batch_is_in_flight_nothing_is_read_and_order_is_kept() -> None:
+    async with running() as (collecting, flow, valve):
+        flow.gate.clear()
+        collecting.take([1], 10)
+        await until_async(lambda: flow.attempts == 1)
+        assert not valve.is_open
+        collecting.take([2, 3], 10)
+        collecting.take([4], 10)
+        assert collecting.pending == 4
+        flow.gate.set()
+        await until_async(lambda: len(flow.stored) == 4)
+        assert flow.batches == [[1], [2, 3, 4]]
+
+
+async def test_while_a_store_is_away_the_same_batch_waits() -> None:
+    async with running() as (collecting, flow, valve):
+        flow.errors = [StoreUnavailable("history")]
+        collecting.take([1, 2], 10)
+        await until_async(lambda: flow.attempts >= 3)
+        assert collecting.failure == "store away: history"
+        assert not valve.is_open
+        flow.errors = []
+        await until_async(lambda: flow.stored == [1, 2])
+        assert collecting.failure == ""
+
+
+async def test_a_failure_nobody_foresaw_is_tried_a_few_times_and_then_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intake, "FIRST_DELAY_S", 0.0)
+    monkeypatch.setattr(intake, "CAP_DELAY_S", 0.0)
+    flow = Flow()
+    flow.errors = [ZeroDivisionError()]
+    collecting: Intake[int] = Intake(flow, AlwaysOpen(), SystemClock(), chance=lambda: 0.0)
+    collecting.take([1], 1)
+    with pytest.raises(ZeroDivisionError):
+        await collecting.run()
+    assert flow.attempts == intake.MAX_FAILURES
+
+
+async def test_batches_are_bounded_and_so_are_bytes() -> None:
+    async with running() as (collecting, flow, valve):
+        collecting.take(list(range(intake.MAX_BATCH_ROWS * 2 + 1)), intake.BYTE_BUDGET + 1)
+        assert not valve.is_open
+        await until_async(lambda: collecting.pending == 0)
+        assert [len(batch) for batch in flow.batches] == [2_000, 2_000, 1]
+        assert collecting.pending_bytes == 0
+
+
+async def test_a_drain_stores_what_was_read_and_ends() -> None:
+    async with running() as (collecting, flow, valve):
+        flow.gate.clear()
+        collecting.take([1], 1)
+        await until_async(lambda: flow.attempts == 1)
+        collecting.take([2], 1)
+        collecting.drain()
+        flow.gate.set()
+        await asyncio.wait_for(collecting.drained.wait(), 30)
+        assert flow.stored == [1, 2]
+        assert not valve.is_open
