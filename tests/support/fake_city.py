@@ -103,6 +103,7 @@ class FakeCity:
         since = int(time.time() * 1000) - self.chance.randrange(60_000, 40_000_000)
         if fate < 0.16:
             device.way = self.route(column, row)
+            since = int(time.time() * 1000) - self.chance.randrange(30_000, 900_000)
             device.say(available=False, units=0, reasons=reasons(since, "bolt_not_closed", "in_motion"))
         elif fate < 0.21:
             device.say(

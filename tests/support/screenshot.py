@@ -47,6 +47,7 @@ def open_card(page: Page, kind: str) -> None:
     spot = page.evaluate(NEAREST, kind)
     if spot is not None:
         page.mouse.click(spot["x"], spot["y"])
+        page.mouse.move(0, 0)
 
 
 if __name__ == "__main__":

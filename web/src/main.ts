@@ -122,6 +122,7 @@ function onDevices(now: ReadonlyMap<string, MapDevice>, changed: "all" | readonl
 function pick(id: string | null): void {
   const device = id === null ? undefined : devices.get(id);
   map?.select(device?.id ?? null);
+  showTip(null, 0, 0);
   if (device === undefined) card.close();
   else card.open(device);
 }
