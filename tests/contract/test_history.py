@@ -235,7 +235,7 @@ def deliveries(draw: st.DrawFn) -> list[list[tuple[bool, HistoryRow]]]:
 
 
 @given(deliveries())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_every_stamp_is_stored_exactly_once_under_any_duplication_and_order(
     database: str, batches: list[list[tuple[bool, HistoryRow]]]
 ) -> None:
