@@ -45,6 +45,7 @@ class FeedRelay:
         self._shards = [_Shard(number) for number in range(shards)]
         self._tell = tell
         self._heard_at_s = clock.monotonic_s()
+        self._told_stale = True
         self.trouble = "the feed has not been read yet"
         """Why the view is not live, for a person; empty while it is."""
         self.fills = 0
@@ -70,7 +71,6 @@ class FeedRelay:
     async def step(self) -> float:
         """Fills what is missing, then applies what the feed says next. Returns the seconds to wait before the
         next step: 0 unless a store is away or nothing has been begun."""
-        was_stale = self.is_stale
         pause_s = 0.0
         try:
             pause_s = await self._fill_and_follow()
@@ -82,7 +82,9 @@ class FeedRelay:
         except StoreUnavailable as error:
             self.trouble = f"Redis is out of reach: {error}"
             pause_s = _RETRY_S
-        if self.is_stale != was_stale:
+        # Also turns true by time alone, between two steps.
+        if self.is_stale != self._told_stale:
+            self._told_stale = not self._told_stale
             self._tell(())
         return pause_s
 

@@ -119,7 +119,9 @@ class Surface:
             await self.redis.rebuild(shard, "epoch", {})
         await self.follow()
 
-    async def put(self, entry: MapEntry, *, frame: bytes = b"", reasons: tuple[tuple[int, int], ...] = ()) -> None:
+    async def put(
+        self, entry: MapEntry, *, frame: bytes = b"", reasons: tuple[tuple[int, int], ...] = ()
+    ) -> None:
         """What a gateway does when a report advanced a device; the view hears of it."""
         await self.put_state(entry.device_id, entry, frame=frame, reasons=reasons)
         await self.follow()
@@ -137,7 +139,16 @@ class Surface:
         before = (await self.redis.load({shard: [device_id]})).get(device_id)
         revision = 0 if before is None else before.revision
         state = LiveState(
-            revision + 1, 7, revision + 1, NOW_MS - 5_000, NOW_MS - 4_000, Presence.ONLINE, frame, reasons, (), entry
+            revision + 1,
+            7,
+            revision + 1,
+            NOW_MS - 5_000,
+            NOW_MS - 4_000,
+            Presence.ONLINE,
+            frame,
+            reasons,
+            (),
+            entry,
         )
         await self.redis.advance([ShardSteps(shard, "epoch", [Step(device_id, revision, state, True)])])
 

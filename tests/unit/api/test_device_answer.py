@@ -30,7 +30,12 @@ def test_the_newest_report_is_told_with_the_time_of_its_fix() -> None:
     assert answer.at is not None
     assert (answer.at - answer.position.fixed_at).total_seconds() == 2
     assert answer.lock is not None
-    assert (answer.presence, answer.battery_pct, answer.lock.bolt, answer.alarms) == ("quiet", 11, "closed", ["fell"])
+    assert (answer.presence, answer.battery_pct, answer.lock.bolt, answer.alarms) == (
+        "quiet",
+        11,
+        "closed",
+        ["fell"],
+    )
     assert (answer.slots[0].unit_id, answer.slots[0].bolt) == ("bank-1", "between")
     assert answer.stamp is not None
     assert (answer.stamp.boot, answer.stamp.seq, answer.revision) == (7, 3, 5)

@@ -11,7 +11,12 @@ NEEDED = {"LATCHKEY_POSTGRES_DSN": "postgresql://db", "LATCHKEY_REDIS_URL": "red
 
 def test_what_is_left_out_has_a_default_on_loopback() -> None:
     settings = Settings.from_environment(NEEDED)
-    assert (settings.host, settings.port, settings.web_dir, settings.log_level) == ("127.0.0.1", 8080, None, "info")
+    assert (settings.host, settings.port, settings.web_dir, settings.log_level) == (
+        "127.0.0.1",
+        8080,
+        None,
+        "info",
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])

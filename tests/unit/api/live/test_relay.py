@@ -165,6 +165,8 @@ async def test_a_feed_out_of_reach_makes_the_view_stale_and_keeps_it() -> None:
     lags.append(relay.is_stale)
     assert lags == [True, False, True, False]
     assert relay.fills == SHARDS
+    # Told when it first lived, when it was lost by time between two steps, and when it was back.
+    assert told.count(0) == 3
 
 
 async def test_a_shard_that_nobody_has_begun_is_waited_for_while_the_others_are_followed() -> None:

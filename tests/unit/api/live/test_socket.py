@@ -87,7 +87,9 @@ async def test_a_client_that_stops_reading_is_closed_and_others_are_not(
         assert len(surface.hub.sockets) == 1
 
 
-async def test_a_client_that_answers_no_ping_is_closed(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_answers_no_ping_is_closed(
+    surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(edge, "STUCK_AFTER_S", 0.3)
     monkeypatch.setattr(edge, "PING_WHILE_SILENT_S", 0.0)
     raw = await _upgraded(surface)

@@ -16,7 +16,9 @@ from gateway.core.device import Kind
 from tests.unit.api.live.entries import entry
 from tests.unit.api.surface import serving
 
-PARCEL = Parcel([entry(1), entry(2, kind=Kind.CABINET, available=False)], [entry(3, battery_pct=None)], ["p4"])
+PARCEL = Parcel(
+    [entry(1), entry(2, kind=Kind.CABINET, available=False)], [entry(3, battery_pct=None)], ["p4"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,9 @@ def test_examples_of_a_client_are_understood(document: dict[str, Any]) -> None:
 
 
 def test_what_the_server_says_is_what_is_described(document: dict[str, Any]) -> None:
-    _check(document, "snapshot", decode(encode_snapshot(1, PARCEL, cursor="c", count=2, more=False, stale=False)))
+    _check(
+        document, "snapshot", decode(encode_snapshot(1, PARCEL, cursor="c", count=2, more=False, stale=False))
+    )
     _check(document, "changes", decode(encode_changes(1, PARCEL, cursor="c", count=2, more=True, stale=True)))
     for reason in get_args(get_type_hints(Refused)["reason"]):
         _check(document, "refused", decode(encode_refused(Refused(None, reason, "so"))))
@@ -55,7 +59,9 @@ def test_every_kind_reason_and_refusal_is_described(document: dict[str, Any]) ->
     reason = schemas["device"]["properties"]["reasons"]["items"]["properties"]["reason"]
     assert reason["enum"] == list(REASON_NAMES.values())
     assert schemas["device"]["properties"]["kind"]["enum"] == list(KIND_NAMES.values())
-    assert schemas["refused"]["properties"]["reason"]["enum"] == list(get_args(get_type_hints(Refused)["reason"]))
+    assert schemas["refused"]["properties"]["reason"]["enum"] == list(
+        get_args(get_type_hints(Refused)["reason"])
+    )
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

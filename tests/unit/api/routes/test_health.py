@@ -18,5 +18,9 @@ async def test_each_store_that_is_away_is_a_reason() -> None:
         surface.clock.advance(ms=60_000)
         answer = await surface.http.get("/readyz")
         assert answer.status_code == 503
-        assert [reason.partition(":")[0] for reason in answer.json()["reasons"]] == ["the feed", "Redis", "PostgreSQL"]
+        assert [reason.partition(":")[0] for reason in answer.json()["reasons"]] == [
+            "the feed",
+            "Redis",
+            "PostgreSQL",
+        ]
         assert (await surface.http.get("/livez")).status_code == 200

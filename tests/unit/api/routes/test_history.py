@@ -45,7 +45,9 @@ async def test_steps_have_their_own_points() -> None:
         ({"limit": "10001"}, "bad_request", "limit"),
     ],
 )
-async def test_an_absurd_question_is_refused_by_name(parameters: dict[str, str], kind: str, field: str) -> None:
+async def test_an_absurd_question_is_refused_by_name(
+    parameters: dict[str, str], kind: str, field: str
+) -> None:
     async with serving() as surface:
         surface.truth.registered = [known("d1")]
         answer = await surface.http.get("/v1/devices/d1/history", params=parameters)

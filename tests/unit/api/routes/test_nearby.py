@@ -19,11 +19,19 @@ async def test_devices_come_nearest_first_with_their_distance_and_reasons() -> N
         await surface.put(entry(4, kind=Kind.CABINET, lat_e7=312_304_500))
         await surface.put(entry(5, lat_e7=320_000_000))
         answer = (await surface.http.get("/v1/nearby", params=HERE)).json()
-        assert [(one["id"], one["distance_m"]) for one in answer["devices"]] == [("p2", 0.0), ("p4", 5.6), ("p1", 11.1)]
+        assert [(one["id"], one["distance_m"]) for one in answer["devices"]] == [
+            ("p2", 0.0),
+            ("p4", 5.6),
+            ("p1", 11.1),
+        ]
         assert answer["stale"] is False
-        staff = (await surface.http.get("/v1/nearby", params={**HERE, "availability": "any", "kinds": "bike"})).json()
+        staff = (
+            await surface.http.get("/v1/nearby", params={**HERE, "availability": "any", "kinds": "bike"})
+        ).json()
         assert [one["id"] for one in staff["devices"]][:2] in (["p2", "p3"], ["p3", "p2"])
-        assert {one["id"]: [r["reason"] for r in one["reasons"]] for one in staff["devices"]}["p3"] == ["low_battery"]
+        assert {one["id"]: [r["reason"] for r in one["reasons"]] for one in staff["devices"]}["p3"] == [
+            "low_battery"
+        ]
 
 
 async def test_an_answer_says_when_the_feed_is_out_of_reach() -> None:

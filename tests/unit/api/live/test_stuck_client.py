@@ -1,0 +1,89 @@
+"""When a map client that takes nothing is cut off, to the second and without a network."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from msgspec.json import encode
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from api.live.fleet_view import FleetView
+from api.live.session import SharedView
+from api.live.socket import PATH, STUCK_AFTER_S, SWEEP_S, LiveHub, LiveSocket
+from api.live.watches import Watches
+
+LIMIT_S = 10.0
+"""What a client that stops reading may cost at most."""
+
+
+class Transport(asyncio.Transport):
+    """Takes what is written and is aborted or closed; nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__({"socket": SimpleNamespace(setsockopt=lambda *given: None)})
+        self.aborted = False
+        self.written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing to bound."""
+
+    def pause_reading(self) -> None:
+        """Nothing arrives."""
+
+    def resume_reading(self) -> None:
+        """Nothing arrives."""
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.fixture
+async def hub() -> LiveHub:
+    return LiveHub(SharedView(FleetView(), Watches(), "life", lambda: False))
+
+
+def connected(hub: LiveHub) -> tuple[LiveSocket, Transport]:
+    """A client that has asked for a place on the map."""
+    config = cast(Config, SimpleNamespace())
+    one = LiveSocket(config=config, server_state=ServerState(), app_state={"live": hub})
+    transport = Transport()
+    one.connection_made(transport)
+    request = (
+        f"GET {PATH} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    one.data_received(request.encode())
+    text = encode({"type": "watch", "id": 1, "box": [121.4, 31.2, 121.5, 31.3]})
+    one.data_received(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+    assert b"snapshot" in transport.written
+    return one, transport
+
+
+async def test_a_client_that_takes_no_frame_is_cut_off_in_time(hub: LiveHub) -> None:
+    one, transport = connected(hub)
+    began_s = asyncio.get_running_loop().time()
+    one.pause_writing()
+    now_s = began_s
+    while not transport.aborted and now_s < began_s + LIMIT_S:
+        now_s += SWEEP_S
+        one.check(now_s)
+    assert transport.aborted
+    assert now_s > began_s + STUCK_AFTER_S
+    assert hub.closed_stuck == 1
+
+
+async def test_a_client_that_reads_again_is_kept(hub: LiveHub) -> None:
+    one, transport = connected(hub)
+    one.pause_writing()
+    one.check(asyncio.get_running_loop().time() + STUCK_AFTER_S / 2)
+    one.resume_writing()
+    one.check(asyncio.get_running_loop().time() + 1.0)
+    assert not transport.aborted
