@@ -34,6 +34,7 @@ async def history(
     name: Annotated[
         str, Path(alias="id", pattern=NAME_PATTERN, description="Device id or current public id")
     ],
+    *,
     since: Annotated[
         AwareDatetime | None, Query(alias="from", description="Inclusive; a day before `to`")
     ] = None,

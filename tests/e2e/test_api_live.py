@@ -70,7 +70,7 @@ def _state(revision: int, after: MapEntry | None, frame: bytes = b"") -> LiveSta
 @pytest.fixture
 def api(stack: Stack, database: str, redis_url: str, tmp_path: Path) -> Iterator[ChildProcess]:
     with psycopg.connect(database) as connection:
-        bulk_register(connection, [MODEL], [NewDevice("d1", MODEL.model), NewDevice("d2", MODEL.model)])
+        bulk_register(connection, [MODEL], [NewDevice(DeviceId(name), MODEL.model) for name in ("d1", "d2")])
     with running("api", stack.environment(dsn=database, LATCHKEY_API_PORT="0"), tmp_path) as process:
         yield process
 

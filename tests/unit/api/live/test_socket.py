@@ -139,7 +139,7 @@ async def test_nothing_a_client_says_breaks_the_server(frames: list[str]) -> Non
         for frame in frames:
             await client.send(frame)
         await client.send(encode({**WATCH, "id": 77}).decode())
-        kinds = []
+        kinds: list[tuple[str, int | None]] = []
         while not kinds or kinds[-1] != ("snapshot", 77):
             said = await _said(client)
             kinds.append((said["type"], said["id"]))

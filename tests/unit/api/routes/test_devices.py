@@ -33,7 +33,7 @@ async def test_the_list_is_walked_page_by_page() -> None:
     async with serving() as surface:
         surface.truth.registered = [known(f"d{number}") for number in range(5)]
         seen: list[str] = []
-        after = ""
+        after: str | None = ""
         while after is not None:
             page = (await surface.http.get("/v1/devices", params={"after": after, "limit": 2})).json()
             seen += [DeviceId(one["id"]) for one in page["devices"]]

@@ -2,9 +2,11 @@
 
 import pytest
 
+from api.live.traits import MapFilter
 from api.problems import Problem
 from api.routes.nearby import MAX_NEARBY, parse_query
 from gateway.core.device import Kind
+from geo.point import Point
 from tests.unit.api.live.entries import entry
 from tests.unit.api.surface import serving
 
@@ -40,6 +42,11 @@ async def test_an_answer_says_when_the_feed_is_out_of_reach() -> None:
         assert (await surface.http.get("/v1/nearby", params=HERE)).json() == {"devices": [], "stale": True}
 
 
+def _understood(parameters: dict[str, str]) -> tuple[Point, MapFilter]:
+    query = parse_query(parameters)
+    return query.centre(), query.wanted()
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
@@ -56,9 +63,7 @@ async def test_an_answer_says_when_the_feed_is_out_of_reach() -> None:
 )
 def test_a_wrong_parameter_is_named(wrong: dict[str, str], field: str) -> None:
     with pytest.raises(Problem) as caught:
-        query = parse_query({**HERE, **wrong})
-        query.centre()
-        query.wanted()
+        _understood({**HERE, **wrong})
     assert [fault.field for fault in caught.value.fields] == [field]
 
 
