@@ -22,6 +22,7 @@ STEADY_AFTER_S = 10.0
 """A connection that lived this long starts the back-off anew."""
 
 LONG_AGO_S = float("-inf")
+NOT_YET_S = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,9 @@ class Connection:
         """`report`, `now` or `broker`."""
         self.link: Link | None = None
         """The present connection, from the first byte on."""
-        self.live_since_s = LONG_AGO_S
-        """Meaningful while live."""
+        self.live_since_s = NOT_YET_S
+        """Of the present connection: never the time of an earlier one, or whoever looks between SUBACK and the
+        next turn of the loop would think that this one had outlived the others."""
         self.wanted = asyncio.Event()
         self.reading = True
         """Whether the link is read, or leaves what arrives with the broker."""
@@ -136,6 +138,7 @@ class Connection:
 
     async def _connect(self) -> Link:
         self._link_number += 1
+        self.live_since_s = NOT_YET_S
         link = Link(self.session, self._link_number, self._sink, self._around.clock)
         self.link = link
         loop = asyncio.get_running_loop()

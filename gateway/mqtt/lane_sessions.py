@@ -93,9 +93,10 @@ class LaneSessions:
 
     def suspected(self, connection: Connection, closed_at_s: float) -> bool:
         """Whether only this session was closed then: a broker that stops closes all of them.
-        (mosquitto before 2.0.22 closes a session that is taken over without a word.)"""
+        (mosquitto before 2.0.22 closes a session that is taken over without a word. A link that is not read
+        does not hear that it was closed, and so proves nothing.)"""
         return any(
-            other.live and other.live_since_s < closed_at_s
+            other.live and other.reading and other.live_since_s < closed_at_s
             for other in self.connections
             if other is not connection
         )
