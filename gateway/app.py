@@ -89,6 +89,7 @@ async def working(gateway: Gateway, stop: asyncio.Event) -> AsyncIterator[None]:
                 chores.sweep_silence(gateway),
                 chores.trim_history(gateway),
                 chores.measure(gateway),
+                chores.count_presence(gateway),
                 gateway.stores.registry.follow_changes(),
             )
         ]

@@ -4,6 +4,7 @@ import asyncio
 
 from gateway import telemetry
 from gateway.backoff import next_delay_s
+from gateway.core.live_state import Presence
 from gateway.ingest.beliefs import LaneTrouble
 from gateway.ports import StoreUnavailable
 from gateway.wiring import Gateway
@@ -16,6 +17,7 @@ FIRST_TRIM_AFTER_S = 5.0
 TRIM_EVERY_S = 1800.0
 TRIM_AGAIN_AFTER_S = 60.0
 MEASURE_EVERY_S = 0.5
+COUNT_EVERY_S = 15.0
 
 log = telemetry.logger()
 
@@ -94,6 +96,21 @@ async def trim_history(gateway: Gateway) -> None:
             quarantined=trimmed.quarantined,
         )
         delay_s = TRIM_EVERY_S
+
+
+async def count_presence(gateway: Gateway) -> None:
+    """How many devices are online, quiet and lost, of those whose state is in memory."""
+    while True:
+        await asyncio.sleep(COUNT_EVERY_S)
+        found = dict.fromkeys(Presence, 0)
+        for lane in sorted(gateway.keeper.held):
+            for cached in list(gateway.beliefs.cache.of_shard(lane)):
+                if cached.state is not None:
+                    found[cached.state.presence] += 1
+            # A lane of 15,000 devices takes two milliseconds; reports come in between.
+            await asyncio.sleep(0)
+        for presence, count in found.items():
+            telemetry.DEVICES.labels(presence.name.lower()).set(count)
 
 
 async def measure(gateway: Gateway) -> None:

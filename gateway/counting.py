@@ -10,7 +10,6 @@ class MetricCounters:
     """Implements `counters.IngestCounters`."""
 
     def batch_stored(self, *, rows: int, doubtful: int, doubled: int, newest_received_ms: int) -> None:
-        telemetry.BATCH_ROWS.observe(rows + doubtful)
         telemetry.STORED_ROWS.inc(rows + doubtful - doubled)
         if doubtful:
             telemetry.DOUBTFUL.inc(doubtful)

@@ -53,8 +53,15 @@ class Intake(Generic[Item]):
     acknowledged and nothing is read."""
 
     def __init__(
-        self, flow: Callable[[list[Item]], Awaitable[None]], valve: Valve, clock: Clock, *, chance: Chance
+        self,
+        flow: Callable[[list[Item]], Awaitable[None]],
+        valve: Valve,
+        clock: Clock,
+        *,
+        chance: Chance,
+        of: str = "reports",
     ) -> None:
+        """`of` names the items in metrics."""
         self.pending_bytes = 0
         self.failure = ""
         """Why the present batch could not be stored yet; empty when all is well."""
@@ -65,6 +72,8 @@ class Intake(Generic[Item]):
         self._clock = clock
         self._chance = chance
         self._pace = Pace()
+        self._rows = telemetry.BATCH_ROWS.labels(of)
+        self._seconds = telemetry.BATCH_SECONDS.labels(of)
         self._pending: list[Item] = []
         self._in_flight = 0
         self._since_ms = 0
@@ -112,11 +121,12 @@ class Intake(Generic[Item]):
             self._in_flight = len(batch)
             began_s = self._clock.monotonic_s()
             self._pace.note(len(batch), began_s)
+            self._rows.observe(len(batch))
             await self._store(batch)
             self._in_flight = 0
             self.pending_bytes -= size_bytes
             self._since_ms = self._clock.now_ms()
-            telemetry.BATCH_SECONDS.observe(self._clock.monotonic_s() - began_s)
+            self._seconds.observe(self._clock.monotonic_s() - began_s)
 
     async def _read(self) -> None:
         """Lets the sockets fill while the rate is high, then reads them all once; waits while there is nothing."""

@@ -39,8 +39,10 @@ ANNOUNCED = _counter("announced_changes", "Changes of live state that maps were 
 MISMATCHED = _counter("mismatched_states", "Live states another writer had changed in between")
 ONLY_LATE = _counter("only_late_devices", "Devices whose numbering went back, so that all they say is late")
 RECEIPTS = _counter("receipts", "Kept reports named in receipts")
-BATCH_ROWS = _histogram("batch_rows", "Reports per batch", ROW_BUCKETS)
-BATCH_SECONDS = _histogram("batch_seconds", "From taking a batch to its acknowledgement", LATENCY_BUCKETS_S)
+BATCH_ROWS = _histogram("batch_rows", "Reports or hellos per batch", ROW_BUCKETS, ("of",))
+BATCH_SECONDS = _histogram(
+    "batch_seconds", "From taking a batch to its acknowledgement", LATENCY_BUCKETS_S, ("of",)
+)
 BATCHES_REPEATED = _counter("batches_repeated", "Attempts to store a batch that failed and were repeated")
 PENDING_REPORTS = _gauge("pending_reports", "Reports read and not yet acknowledged")
 PENDING_BYTES = _gauge("pending_bytes", "Bytes read and not yet acknowledged")
@@ -57,7 +59,9 @@ TRIMS = _counter("history_trims", "Maintenance of the history, by result", ("res
 WELCOMED = _counter("welcomed_hellos", "Hellos that were answered")
 HELLOS_DROPPED = _counter("dropped_hellos", "Hellos beyond the bound; their devices repeat them")
 FELL_SILENT = _counter("silent_devices", "Devices that a sweep found quiet or lost", ("presence",))
-DEVICES = _gauge("devices", "Devices of this gateway by presence", ("presence",))
+DEVICES = _gauge(
+    "devices", "Devices whose live state this gateway holds in memory, by presence", ("presence",)
+)
 UNHEARD = _counter("unheard_messages", "Messages on channels that nothing listens to yet")
 
 # --- broker --------------------------------------------------------------------------------------

@@ -107,8 +107,12 @@ class Gateway:
             ReportPorts(stores.registry, stores.history, self.beliefs, self.sessions, self.silence, counters)
         )
         self._hello_ports = HelloPorts(stores.registry, self.sessions, clock, counters)
-        self.reports: Intake[Arrived] = Intake(self._take_reports, self, clock, chance=self.chance)
-        self.hellos: Intake[ArrivedHello] = Intake(self._take_hellos, AlwaysOpen(), clock, chance=self.chance)
+        self.reports: Intake[Arrived] = Intake(
+            self._take_reports, self, clock, chance=self.chance, of="reports"
+        )
+        self.hellos: Intake[ArrivedHello] = Intake(
+            self._take_hellos, AlwaysOpen(), clock, chance=self.chance, of="hellos"
+        )
 
     # --- Receiver --------------------------------------------------------------------------------
 

@@ -103,3 +103,5 @@ async def mqtt_peer() -> AsyncIterator[MqttPeer]:
         server.close()
         for link in peer.links:
             link.transport.abort()
+        while not all(link.closed for link in peer.links):
+            await asyncio.sleep(0)

@@ -5,7 +5,10 @@ from collections.abc import Coroutine
 
 import pytest
 
+from firmware_protocol.messages import DeviceId
 from gateway import chores, telemetry
+from gateway.core.live_state import LiveState, Presence
+from gateway.ingest.state_cache import CachedState
 from gateway.wiring import Gateway
 from tests.support.lonely_gateway import lonely_gateway
 from tests.support.waiting import until_async
@@ -39,6 +42,19 @@ async def test_a_redis_that_is_away_is_looked_at_again(monkeypatch: pytest.Monke
     gateway = lonely_gateway()
     gateway.keeper.held[3] = 1
     await alive_while(gateway, chores.look_after_redis(gateway), "redis_watch")
+
+
+async def test_devices_in_memory_are_counted_by_presence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "COUNT_EVERY_S", 0.0)
+    gateway = lonely_gateway()
+    gateway.keeper.held[3] = 1
+    state = LiveState(1, 0, 1, 0, 0, Presence.QUIET, b"", (), (), None)
+    gateway.beliefs.cache.put(3, DeviceId("bike-1"), CachedState(1, state))
+    task = asyncio.create_task(chores.count_presence(gateway))
+    quiet = {"presence": "quiet"}
+    await until_async(lambda: telemetry.REGISTRY.get_sample_value("latchkey_devices", quiet) == 1)
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_a_history_that_cannot_be_trimmed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -45,6 +46,8 @@ async def ask(port: int, request: bytes) -> bytes:
         return b""
     finally:
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_it_serves_on_a_free_port_and_cuts_the_silent(monkeypatch: pytest.MonkeyPatch) -> None:

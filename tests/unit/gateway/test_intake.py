@@ -51,7 +51,7 @@ class CountingValve:
 @asynccontextmanager
 async def running() -> AsyncIterator[tuple[Intake[int], Flow, CountingValve]]:
     flow, valve = Flow(), CountingValve()
-    collecting: Intake[int] = Intake(flow, valve, SystemClock(), chance=lambda: 0.0)
+    collecting: Intake[int] = Intake(flow, valve, SystemClock(), chance=lambda: 0.0, of="items")
     task = asyncio.create_task(collecting.run())
     try:
         yield collecting, flow, valve
@@ -104,7 +104,7 @@ async def test_a_failure_nobody_foresaw_is_tried_a_few_times_and_then_ends_the_p
     monkeypatch.setattr(intake, "CAP_DELAY_S", 0.0)
     flow = Flow()
     flow.errors = [ZeroDivisionError()]
-    collecting: Intake[int] = Intake(flow, AlwaysOpen(), SystemClock(), chance=lambda: 0.0)
+    collecting: Intake[int] = Intake(flow, AlwaysOpen(), SystemClock(), chance=lambda: 0.0, of="items")
     collecting.take([1], 1)
     with pytest.raises(ZeroDivisionError):
         await collecting.run()
