@@ -7,17 +7,17 @@ from struct import Struct
 from geo.box import BoundingBox
 from geo.cell import CellId, CellSpan, cell_at, parent, spans_over
 
-GRID_LEVEL = 15
-"""Tiles of 1.2 km at the equator and 0.8 km at 50°: a 500 m circle touches at most four to nine."""
+GRID_LEVEL = 16
+"""Tiles of 610 m at the equator and 390 m at 50°: the few that a 500 m circle touches hold little beyond it."""
 
 _COARSE_LEVELS = (11, 7, 3)
-"""Each group is 16 x 16 of the next finer ones, so a view of any width skips what is empty."""
+"""Each group is 16 x 16 or 32 x 32 of the next finer ones, so a view of any width skips what is empty."""
 
 _MAX_START_GROUPS = 64
 """What a descent starts from: level 3 has no more, so every box has such a cover."""
 
 _MAX_PROBED_CELLS = 2_048
-"""Below this, asking for each cell costs less (60 ns) than descending: a city at zoom 11."""
+"""Below this, asking for each cell costs less (60 ns) than descending: a city at zoom 12."""
 
 _ROW = Struct("=iiii")
 ROW_BYTES = _ROW.size

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from msgspec import Struct
@@ -38,11 +38,8 @@ class Succession(Struct, frozen=True, gc=False):
     after: MapEntry | None
 
 
-class Near(NamedTuple):
-    """A device and how far it is."""
-
-    entry: MapEntry
-    distance_m: float
+Near = tuple[MapEntry, float]
+"""A device and how far it is, in metres."""
 
 
 class Tally(NamedTuple):
@@ -106,14 +103,12 @@ class FleetView:
 
     def nearby(self, centre: Point, radius_m: float, wanted: MapFilter, *, limit: int) -> list[Near]:
         """The nearest devices within the radius that the filter accepts, nearest first."""
-        rows = self._grid.rows_in(self._grid.occupied(around(centre, radius_m)))
-        slots, distances_m = nearest(rows, centre, radius_m, wanted=wanted, limit=limit)
-        entries = self._entries
-        return [
-            Near(entry, distance_m)
-            for slot, distance_m in zip(slots, distances_m, strict=True)
-            if (entry := entries[slot]) is not None
-        ]
+        box = around(centre, radius_m)
+        rows = self._grid.rows_in(self._grid.occupied(box))
+        slots, distances_m = nearest(rows, centre, box, radius_m=radius_m, wanted=wanted, limit=limit)
+        # A row of the grid always has its entry: both are put and taken out together.
+        entries = cast("list[MapEntry]", self._entries)
+        return [(entries[slot], distance_m) for slot, distance_m in zip(slots, distances_m, strict=True)]
 
     def within(self, box: BoundingBox, wanted: MapFilter) -> list[MapEntry]:
         """Every device in the box that the filter accepts. Raises TooManyDevices; never truncates."""

@@ -1,54 +1,84 @@
 """The nearest of many packed rows, by exact distance."""
 
-from math import cos, radians, sin
+from math import cos, radians, tan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api.live.traits import MapFilter
-from geo.box import BoundingBox, around
+from geo.box import BoundingBox
 from geo.point import E7, EARTH_RADIUS_M, Point
 
 _RADIANS_PER_E7 = radians(1 / E7)
 _COLUMNS = 4
+_EVERYTHING = MapFilter(only_available=False)
+
+_FLAT_ENOUGH = 0.01
+"""Largest error of the flat map's squared distances that is worth a margin instead of a sine per row."""
+
+Rows = NDArray[np.int32]
 
 
 def nearest(
-    rows: bytes, centre: Point, radius_m: float, *, wanted: MapFilter, limit: int
+    rows: bytes, centre: Point, box: BoundingBox, *, radius_m: float, wanted: MapFilter, limit: int
 ) -> tuple[list[int], list[float]]:
-    """Slots and metres of at most `limit` rows within the radius, nearest first."""
-    columns = np.frombuffer(rows, dtype=np.int32).reshape(-1, _COLUMNS)
-    hits = wanted.accepts_each(columns[:, 2])
-    # Comparing integers costs a twentieth of a sine: most of what the cells hold goes here.
-    hits &= _within(columns, around(centre, radius_m))
-    columns = columns[hits]
+    """Slots and metres of at most `limit` rows within the radius, nearest first.
+
+    `box` is around the circle: integers are compared first, because most of what the cells hold lies outside.
+    """
+    columns = _in_box(np.frombuffer(rows, dtype=np.int32).reshape(-1, _COLUMNS), box)
+    if wanted != _EVERYTHING:
+        columns = columns.take(np.flatnonzero(wanted.accepts_each(columns[:, 2])), 0)
+    if len(columns) > 2 * limit:
+        columns = _promising(columns, centre, radius_m=radius_m, limit=limit)
     chords = _squared_half_chords(columns, centre)
-    # Haversines rise with the distance up to half the earth's girth, so nothing needs an arc sine
-    # before it is known to be near.
-    reach = sin(min(radius_m / EARTH_RADIUS_M / 2, np.pi / 2)) ** 2
-    near = np.flatnonzero(chords <= reach)
-    chords = chords[near]
-    if len(near) > limit:
-        chosen = np.argpartition(chords, limit - 1)[:limit]
-        near, chords = near[chosen], chords[chosen]
-    order = np.argsort(chords)
-    distances_m = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(chords[order], 1.0)))
-    return columns[near[order], 3].tolist(), distances_m.tolist()
+    order = chords.argsort()[:limit]
+    chords = chords.take(order)
+    distances_m = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(chords, 1.0)))
+    within = int(distances_m.searchsorted(radius_m, side="right"))
+    return columns[order[:within], 3].tolist(), distances_m[:within].tolist()
 
 
-def _within(columns: NDArray[np.int32], box: BoundingBox) -> NDArray[np.bool_]:
-    lat_e7, lon_e7 = columns[:, 0], columns[:, 1]
-    north = (lat_e7 >= box.south_e7) & (lat_e7 <= box.north_e7)
+def _in_box(columns: Rows, box: BoundingBox) -> Rows:
+    # A difference below zero is a huge unsigned number, so one comparison checks both edges. Latitudes span less
+    # than 2**31, longitudes less than 2**32, and wrap as they should.
+    height = np.uint32(box.north_e7 - box.south_e7)
+    above = (columns[:, 0] - np.int32(box.south_e7)).view(np.uint32)
+    columns = columns.take(np.flatnonzero(above <= height), 0)
+    lon_e7 = columns[:, 1]
     if box.west_e7 <= box.east_e7:
-        return north & (lon_e7 >= box.west_e7) & (lon_e7 <= box.east_e7)
-    return north & ((lon_e7 >= box.west_e7) | (lon_e7 <= box.east_e7))
+        width = np.uint32(box.east_e7 - box.west_e7)
+        return columns.take(np.flatnonzero((lon_e7 - np.int32(box.west_e7)).view(np.uint32) <= width), 0)
+    return columns.take(np.flatnonzero((lon_e7 >= box.west_e7) | (lon_e7 <= box.east_e7)), 0)
 
 
-def _squared_half_chords(columns: NDArray[np.int32], centre: Point) -> NDArray[np.float64]:
+def _promising(columns: Rows, centre: Point, *, radius_m: float, limit: int) -> Rows:
+    """All rows that may be among the nearest, found on a flat map with a margin for its error."""
+    lat = centre.lat_e7 * _RADIANS_PER_E7
+    reach = radius_m / EARTH_RADIUS_M
+    # Squared distances on the flat map are wrong by the change of the cosine over the circle, and by the
+    # curvature; both bounds are doubled.
+    error = 4 * reach * abs(tan(lat)) + 4 * reach * reach
+    away = columns[:, 1] - float(centre.lon_e7)
+    if error > _FLAT_ENOUGH or abs(centre.lon_e7) > 1_700_000_000:
+        return columns
+    away *= cos(lat)
+    away *= away
+    north = columns[:, 0] - float(centre.lat_e7)
+    north *= north
+    away += north
+    reaching = np.partition(away, limit - 1)[limit - 1]
+    return columns.take(np.flatnonzero(away <= reaching * (1 + 2 * error)), 0)
+
+
+def _squared_half_chords(columns: Rows, centre: Point) -> NDArray[np.float64]:
+    """Haversines: they rise with the distance, and need an arc sine only for what is returned."""
     lat = columns[:, 0] * _RADIANS_PER_E7
-    centre_lat = centre.lat_e7 * _RADIANS_PER_E7
-    half_north = np.sin((lat - centre_lat) / 2)
-    half_east = np.sin((columns[:, 1].astype(np.float64) - centre.lon_e7) * (_RADIANS_PER_E7 / 2))
-    chords: NDArray[np.float64] = half_north * half_north
-    chords += np.cos(lat) * cos(centre_lat) * (half_east * half_east)
+    half_north = np.sin((lat - centre.lat_e7 * _RADIANS_PER_E7) / 2)
+    half_east = np.sin((columns[:, 1] - float(centre.lon_e7)) * (_RADIANS_PER_E7 / 2))
+    half_north *= half_north
+    half_east *= half_east
+    half_east *= np.cos(lat)
+    half_east *= cos(centre.lat_e7 * _RADIANS_PER_E7)
+    chords: NDArray[np.float64] = half_north + half_east
     return chords

@@ -126,4 +126,5 @@ async def nearby(request: Request) -> Response:
 
 
 def _near_json(near: Near) -> bytes:
-    return bytes(map_device_json(near.entry))[:-1] + b',"distance_m":%.1f}' % near.distance_m
+    entry, distance_m = near
+    return bytes(map_device_json(entry))[:-1] + b',"distance_m":%.1f}' % distance_m

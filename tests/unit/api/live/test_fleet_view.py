@@ -62,7 +62,7 @@ def test_nearby_is_what_brute_force_finds(
         )
         expected = [distance_m for distance_m in exact if distance_m <= radius_m][:limit]
         found = view.nearby(centre, radius_m, wanted, limit=limit)
-        assert [near.distance_m for near in found] == pytest.approx(expected, abs=0.01)
+        assert [distance_m for _, distance_m in found] == pytest.approx(expected, abs=0.01)
 
 
 @given(steps)
