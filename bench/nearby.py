@@ -63,6 +63,14 @@ class City(Struct, frozen=True):
         )
 
 
+class Questions(Struct, frozen=True):
+    """Where is asked, the engine that answers, and the fleet that says which answers are right."""
+
+    city: City
+    view: FleetView
+    centres: list[Point]
+
+
 def build_city(count: int, chance: Random) -> City:
     """A metropolitan area of 0.6 by 0.6 degrees at 31 degrees north."""
     hubs = [
@@ -110,8 +118,9 @@ def measure(stack: Stack, folder: Path, *, devices: int) -> Result:
         entry = city.entry(index)
         view.apply(entry.device_id, entry)
     _fill_redis(stack.redis.url(), city)
-    _measure_engines(result, stack, view, city, centres)
-    _measure_sockets(result, stack, folder, view, centres)
+    questions = Questions(city, view, centres)
+    _measure_engines(result, stack.redis.url(), questions)
+    _measure_sockets(result, stack, folder, questions)
     return result
 
 
@@ -141,10 +150,9 @@ async def _fill_live(url: str, city: City) -> None:
     await link.close()
 
 
-def _measure_engines(
-    result: Result, stack: Stack, view: FleetView, city: City, centres: Sequence[Point]
-) -> None:
-    lat_e7, lon_e7 = np.array(city.lat_e7), np.array(city.lon_e7)
+def _measure_engines(result: Result, redis_url: str, questions: Questions) -> None:
+    view, centres = questions.view, questions.centres
+    lat_e7, lon_e7 = np.array(questions.city.lat_e7), np.array(questions.city.lon_e7)
     equal = sum(
         [int(near.entry.device_id[-7:]) for near in view.nearby(centre, RADIUS_M, ALL, limit=LIMIT)]
         == brute_force(lat_e7, lon_e7, centre)
@@ -168,7 +176,7 @@ def _measure_engines(
     )
     result.floors["engine_us"] = percentile(floor, 0.5)
     result.ratio("engine_over_distances_of_the_hits", "engine_p50_us", "engine_us")
-    with redis.Redis.from_url(stack.redis.url()) as client:
+    with redis.Redis.from_url(redis_url) as client:
         client.config_resetstat()
         for centre in centres:
             client.geosearch(
@@ -193,9 +201,8 @@ def _measure_engines(
     )
 
 
-def _measure_sockets(
-    result: Result, stack: Stack, folder: Path, view: FleetView, centres: Sequence[Point]
-) -> None:
+def _measure_sockets(result: Result, stack: Stack, folder: Path, questions: Questions) -> None:
+    view, centres = questions.view, questions.centres
     dsn = stack.create_database()
     migrate(dsn, "require" if stack.postgres.timescale else "off")
     api = ChildProcess(["api"], stack.environment(dsn=dsn), folder)
