@@ -13,7 +13,8 @@ from cli.stack import CHECKOUT, STATE_FOLDER
 WEB = CHECKOUT / "web"
 BUILT = WEB / "dist"
 MADE = frozenset({"dist", "node_modules"})
-OLDEST_NODE = 18
+OLDEST_NODE = 20
+"""What Vite 7 runs on."""
 
 
 class PageNotBuilt(StackError):
