@@ -3,7 +3,7 @@
 import shutil
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, assert_never
 
 import typer
 
@@ -61,4 +61,6 @@ def bench(
                 from bench import nearby
 
                 result = nearby.measure(stack, logs, devices=devices)
+            case _:
+                assert_never(subject)
         raise typer.Exit(show(result, json))
