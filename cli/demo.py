@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.demo_run import DemoPlan, run_demo
+from cli.demo_run import DEMO_FOLDER, DemoPlan, run_demo
 from device_sim.faults import PROFILES as FAULT_PROFILES
 from device_sim.profiles import DEFAULT_MIX, BadMix, parse_mix
 from device_sim.replay import BadTripFile, parse_mapping
@@ -40,10 +40,11 @@ def demo(
     ] = None,
     speed: Annotated[float, typer.Option(min=0.1, help="Of a replay: 60 is a minute per second.")] = 60.0,
     from_hour: Annotated[float, typer.Option(min=0.0, help="Skip so many hours of the file.")] = 0.0,
-    profile: Annotated[str, typer.Option(help=f"Faults: {', '.join(FAULT_PROFILES)}.")] = "city",
+    profile: Annotated[str, typer.Option(help=f"Faults: {', '.join(FAULT_PROFILES)}.")] = "none",
     mix: Annotated[str, typer.Option(help="Weights: bike=84,cabinet=11,locker=5")] = "",
     seed: Annotated[int, typer.Option(help="The same seed lives the same life.")] = 1,
     port: Annotated[int, typer.Option(help="Of page and API; a free one when this is taken.")] = PAGE_PORT,
+    data: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = DEMO_FOLDER,
 ) -> None:
     """Starts private servers, a gateway, the API and a simulated fleet, and prints where to look.
 
@@ -54,9 +55,10 @@ def demo(
       ./latchkey demo --devices 5000 --for 60 --json summary.json
 
       ./latchkey demo --replay trips.csv --speed 60
+
+      ./latchkey demo --profile city      # with a city's dead spots, reboots and wrong clocks
     """
-    if profile not in FAULT_PROFILES:
-        raise typer.BadParameter(f"profile is one of {', '.join(FAULT_PROFILES)}, not {profile!r}")
+    _check_profile(profile)
     asked_mix = mix or ",".join(f"{kind}={weight}" for kind, weight in DEFAULT_MIX.items())
     try:
         asked = Asked(devices, seed, FLEET_SECRET, parse_mix(asked_mix))
@@ -72,8 +74,14 @@ def demo(
         for_s=for_s,
         profile=profile,
         port=_free_or_any(port),
+        folder=data,
     )
     raise typer.Exit(run_demo(plan, json_file))
+
+
+def _check_profile(profile: str) -> None:
+    if profile not in FAULT_PROFILES:
+        raise typer.BadParameter(f"profile is one of {', '.join(FAULT_PROFILES)}, not {profile!r}")
 
 
 def _free_or_any(port: int) -> int:

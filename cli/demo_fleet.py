@@ -1,10 +1,13 @@
 """The demo's servers made ready for its fleet: schema, registry, device passwords."""
 
+from dataclasses import dataclass
+
 import psycopg
 import redis
 
 from cli.stack import Stack
 from device_sim.fleet import Fleet, FleetModel
+from device_sim.profiles import Level
 from firmware_protocol.messages import DeviceId
 from gateway.core.device import DeviceModel, Kind
 from gateway.stores.migrate import migrate
@@ -19,9 +22,19 @@ HAND_MODEL = DeviceModel(
 )
 
 
-def prepare(stack: Stack, fleet: Fleet) -> tuple[str, str]:
-    """An empty Redis, a fresh database, and the fleet known to registry and broker. Returns the dsn, and
-    the line that says which kind of history this is."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Servers that know the fleet."""
+
+    dsn: str
+    history_line: str
+    """Which kind of history this is."""
+    timed: frozenset[str]
+    """Public ids of the devices whose reports carry our own clock: only theirs can be timed to the millisecond."""
+
+
+def prepare(stack: Stack, fleet: Fleet) -> Prepared:
+    """An empty Redis, a fresh database, and the fleet known to registry and broker."""
     stack.postgres.drop_database(stack.postgres.dsn(DATABASE))
     dsn = stack.postgres.ensure_database(DATABASE)
     with redis.Redis.from_url(stack.redis.url()) as client:
@@ -37,9 +50,21 @@ def prepare(stack: Stack, fleet: Fleet) -> tuple[str, str]:
     models = [*map(model_of, fleet.models()), HAND_MODEL]
     with psycopg.connect(dsn) as connection:
         bulk_register(connection, models, [*new, NewDevice(HAND_DEVICE, HAND_MODEL.model)])
+        timed = _public_ids(connection, _basic_devices(fleet))
     passwords = {str(device.device_id): device.password for device in devices}
     stack.broker.set_devices(passwords | {str(HAND_DEVICE): HAND_PASSWORD})
-    return dsn, line
+    return Prepared(dsn, line, timed)
+
+
+def _basic_devices(fleet: Fleet) -> list[str]:
+    """Full devices count from their boot instead, whose instant they know only as well as the network is fast."""
+    named = zip(fleet.device_ids, fleet.profiles, strict=True)
+    return [str(device_id) for device_id, profile in named if profile.level is Level.BASIC]
+
+
+def _public_ids(connection: psycopg.Connection, devices: list[str]) -> frozenset[str]:
+    rows = connection.execute("select public_id from device where device_id = any(%s)", [devices])
+    return frozenset(str(public_id) for (public_id,) in rows)
 
 
 def model_of(model: FleetModel) -> DeviceModel:

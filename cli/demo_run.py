@@ -5,7 +5,8 @@ import json
 import shutil
 import signal
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,8 +26,14 @@ from device_sim.run import RunPlan, RunResult, run_fleet
 from device_sim.scenario import Scenario
 
 DEMO_FOLDER = STATE_FOLDER / "demo"
+GATHER_S = 60.0
+"""At the start, for every device to be connected: one that rides before it has a network reports late."""
+DRAIN_S = 5.0
+"""At the end, for confirmations that are out: a device whose simulated network is away may not come back sooner."""
 SETTLE_DEADLINE_S = 20.0
 """At the end, for what the broker confirmed last to be stored."""
+STANDSTILL_S = 3.0
+"""Without a new row in that time nothing more is on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +46,49 @@ class DemoPlan:
     for_s: float | None
     profile: str
     port: int
+    folder: Path = DEMO_FOLDER
+    """Of the servers' data, and of the logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What became of the reports that came in."""
+
+    stored: int
+    quarantined: int
 
 
 def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
     """Runs until its time is up or somebody stops it; the exit code."""
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False)
     page = ensure_page()
     fleet = plan.scenario.fleet
-    console.print(f"latchkey: starting private servers for {len(fleet)} devices", highlight=False)
+    console.print(f"latchkey: starting private servers for {len(fleet)} devices")
     with ExitStack() as until_the_end:
-        stack = until_the_end.enter_context(Stack.started(DEMO_FOLDER))
-        dsn, history_line = prepare(stack, fleet)
-        console.print(history_line, highlight=False)
-        environment = stack.environment(dsn=dsn, LATCHKEY_API_PORT=str(plan.port), LATCHKEY_WEB_DIR=str(page))
+        stack = until_the_end.enter_context(Stack.started(plan.folder))
+        prepared = prepare(stack, fleet)
+        console.print(prepared.history_line)
+        environment = stack.environment(
+            dsn=prepared.dsn, LATCHKEY_API_PORT=str(plan.port), LATCHKEY_WEB_DIR=str(page)
+        )
         api = _start_children(until_the_end, environment, stack.root / "processes")
         addresses = Addresses(api.http_port, stack.broker.device_port, stack.root)
-        console.print(addresses.text(), highlight=False)
-        by_hand = hand_line(stack.broker.device_port, HAND_DEVICE, HAND_PASSWORD, fleet.places[0])
-        console.print(by_hand, highlight=False, soft_wrap=True, markup=False)
+        console.print(addresses.text())
+        console.print(
+            hand_line(stack.broker.device_port, HAND_DEVICE, HAND_PASSWORD, fleet.places[0]), markup=False
+        )
         area = fleet.town.area
-        watch = MapWatch(addresses.websocket, (area.west, area.south, area.east, area.north))
+        box = (area.west, area.south, area.east, area.north)
+        watch = MapWatch(addresses.websocket, box, timed=prepared.timed)
         result = uvloop.run(_live(plan, Address("127.0.0.1", stack.broker.device_port), watch, console))
-        stored, quarantined = _settled_counts(dsn, result.summary.acked)
-    summary = _summary(result, watch, addresses.page, stored, quarantined)
-    console.print(summary.text(), highlight=False)
+        until_the_end.enter_context(_deaf_to_ctrl_c())
+        rows = _settled_rows(prepared.dsn, result.summary.acked)
+    summary = _summary(result, watch, rows, page=addresses.page, profile=plan.profile)
+    console.print(summary.text(), markup=False)
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
-    return 0 if summary.sent and summary.connected else 1
+    # Without a set time somebody stopped it, however early.
+    return 0 if plan.for_s is None or (summary.sent and summary.connected) else 1
 
 
 def _start_children(until_the_end: ExitStack, environment: dict[str, str], logs: Path) -> ChildProcess:
@@ -83,12 +106,12 @@ def _start_children(until_the_end: ExitStack, environment: dict[str, str], logs:
 async def _live(plan: DemoPlan, broker: Address, watch: MapWatch, console: Console) -> RunResult:
     """The fleet lives and the map is watched until time is up, Ctrl-C or SIGTERM."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     watching = asyncio.create_task(watch.run())
     run = RunPlan(
         broker, rate_per_s=plan.rate_per_s, for_s=plan.for_s, profile=plan.profile, speed=plan.speed,
-        trips=plan.scenario.trips, starts_ms=plan.scenario.starts_ms,
+        trips=plan.scenario.trips, starts_ms=plan.scenario.starts_ms, gather_s=GATHER_S, drain_s=DRAIN_S,
     )  # fmt: skip
     try:
         with LiveSummary(console) as live:
@@ -99,36 +122,52 @@ async def _live(plan: DemoPlan, broker: Address, watch: MapWatch, console: Conso
             await watching
 
 
-def _settled_counts(dsn: str, acked: int) -> tuple[int, int]:
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """The end takes seconds; Ctrl-C a second time must not leave half of it running."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _settled_rows(dsn: str, acked: int) -> Rows:
     """Rows in history and frames in quarantine, once what the broker confirmed is in, or nothing more comes."""
-    deadline_s = time.monotonic() + SETTLE_DEADLINE_S
+    rows = Rows(-1, 0)
+    began_s = grew_s = time.monotonic()
     with psycopg.connect(dsn, autocommit=True) as connection:
         while True:
             row = connection.execute(
                 "select (select count(*) from report_all), (select count(*) from quarantine)"
             ).fetchone()
             assert row is not None
-            stored, quarantined = int(row[0]), int(row[1])
-            if stored + quarantined >= acked or time.monotonic() > deadline_s:
-                return stored, quarantined
+            before, rows, now_s = rows, Rows(int(row[0]), int(row[1])), time.monotonic()
+            if rows != before:
+                grew_s = now_s
+            in_or_late = rows.stored + rows.quarantined >= acked or now_s > began_s + SETTLE_DEADLINE_S
+            if in_or_late or now_s > grew_s + STANDSTILL_S:
+                return rows
             time.sleep(0.1)
 
 
-def _summary(result: RunResult, watch: MapWatch, page: str, stored: int, quarantined: int) -> DemoSummary:
+def _summary(result: RunResult, watch: MapWatch, rows: Rows, *, page: str, profile: str) -> DemoSummary:
     fleet = result.summary
     return DemoSummary(
         devices=fleet.devices,
         connected=fleet.connected,
         sent=fleet.sent,
         confirmed=fleet.acked,
-        stored=stored,
-        quarantined=quarantined,
+        profile=profile,
+        stored=rows.stored,
+        quarantined=rows.quarantined,
         kept=fleet.kept,
         receipted=fleet.receipted,
         seconds=fleet.seconds,
         page=page,
         map_devices=len(watch.devices),
         map_changes=watch.changes,
-        p50_ms=watch.lag_ms(0.5),
-        p99_ms=watch.lag_ms(0.99),
+        p50_ms=watch.lags.percentile_ms(0.5),
+        p99_ms=watch.lags.percentile_ms(0.99),
+        map_refused=watch.refused,
     )

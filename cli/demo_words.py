@@ -68,6 +68,8 @@ class DemoSummary:
     """Reports that left a device, each once."""
     confirmed: int
     """Of these, those the broker has confirmed; the others met the faults of the profile."""
+    profile: str
+    """Of faults."""
     stored: int
     quarantined: int
     kept: int
@@ -78,21 +80,35 @@ class DemoSummary:
     """On the map of our own client at the end."""
     map_changes: int
     p50_ms: float | None
-    """From the moment a device made a report until our map client showed it."""
+    """From the moment a device made a report until our map client had it; over the devices whose reports carry
+    our clock, with the delays, outages and wrong clocks of the profile."""
     p99_ms: float | None
+    map_refused: str = ""
+    """Why the server would not show our map client the town, if so."""
 
     def text(self) -> str:
         """For a person."""
-        latency = "-" if self.p50_ms is None else f"{self.p50_ms:.0f} / {self.p99_ms:.0f} ms"
-        return "\n".join(
-            (
+        lines = [
+            "",
+            f"  devices                    {self.connected} of {self.devices} connected",
+            f"  sent / confirmed / stored  {self.sent} / {self.confirmed} / {self.stored}",
+            f"  quarantined                {self.quarantined}",
+            f"  kept / receipted           {self.kept} / {self.receipted}",
+            f"  on the map                 {self.map_devices} devices, {self.map_changes} changes",
+            f"  report to map, p50 / p99   {_ms(self.p50_ms)} / {_ms(self.p99_ms)}",
+            f"  the map was                {self.page}",
+        ]
+        if self.profile != "none":
+            lines += [
                 "",
-                f"  devices                    {self.connected} of {self.devices} connected",
-                f"  sent / confirmed / stored  {self.sent} / {self.confirmed} / {self.stored}",
-                f"  quarantined                {self.quarantined}",
-                f"  kept / receipted           {self.kept} / {self.receipted}",
-                f"  on the map                 {self.map_devices} devices, {self.map_changes} changes",
-                f"  report to map, p50 / p99   {latency}",
-                f"  the map was                {self.page}",
-            )
-        )
+                f"  Fault profile {self.profile}: reports were lost, late and repeated on purpose, devices cut off and"
+                " clocks set wrong;",
+                "  the times above include that. --profile none shows Latchkey alone.",
+            ]
+        if self.map_refused:
+            lines.append(f"  our map client was refused: {self.map_refused}")
+        return "\n".join(lines)
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} ms"

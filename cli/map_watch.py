@@ -3,11 +3,13 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
+
+from device_sim.ledger import Latencies
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 """A snapshot of ten thousand devices is about two megabytes."""
@@ -15,14 +17,18 @@ RETRY_S = 0.5
 
 
 class MapWatch:
-    """Watches `box` (west, south, east, north in degrees), available or not."""
+    """Watches `box` (west, south, east, north in degrees), available or not; times the devices `timed`."""
 
-    def __init__(self, url: str, box: tuple[float, float, float, float]) -> None:
+    def __init__(
+        self, url: str, box: tuple[float, float, float, float], *, timed: Set[str] = frozenset()
+    ) -> None:
         self._url = url
         self._box = box
+        self._timed = timed
         self.devices: dict[str, Any] = {}
         self.changes = 0
-        self.lags_ms: list[float] = []
+        self.lags = Latencies()
+        """From the making of a report until its change came in."""
         self.refused = ""
         """Why the server would not show the box, if so."""
 
@@ -35,8 +41,9 @@ class MapWatch:
                     await socket.send(json.dumps(watch))
                     async for frame in socket:
                         self._take(json.loads(frame), time.time() * 1000)
-            except (OSError, ConnectionClosed):
-                await asyncio.sleep(RETRY_S)
+            except (OSError, WebSocketException):
+                pass
+            await asyncio.sleep(RETRY_S)
 
     def _take(self, frame: Mapping[str, Any], now_ms: float) -> None:
         match frame["type"]:
@@ -44,17 +51,16 @@ class MapWatch:
                 self.devices = {device["id"]: device for device in frame["devices"]}
             case "changes":
                 for device in (*frame["shown"], *frame["moved"]):
+                    self._time(device, now_ms)
                     self.devices[device["id"]] = device
-                    self.lags_ms.append(now_ms - device["at"])
                 for gone in frame["vanished"]:
                     self.devices.pop(gone, None)
                 self.changes += len(frame["shown"]) + len(frame["moved"]) + len(frame["vanished"])
             case "refused":
                 self.refused = f"{frame['reason']}: {frame['detail']}"
 
-    def lag_ms(self, share: float) -> float | None:
-        """A percentile of how old changes were on arrival; None before the first."""
-        if not self.lags_ms:
-            return None
-        ordered = sorted(self.lags_ms)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    def _time(self, device: Mapping[str, Any], now_ms: float) -> None:
+        before = self.devices.get(device["id"])
+        # A device that went quiet changes without a report: that says nothing about our speed.
+        if device["id"] in self._timed and (before is None or device["at"] > before["at"]):
+            self.lags.add((now_ms - device["at"]) / 1000)

@@ -77,7 +77,7 @@ class LiveSummary:
             self._live.update(_table(title, progress.summary))
         elif progress.seconds - self._told_s >= PLAIN_EVERY_S:
             self._told_s = progress.seconds
-            self._console.print(plain_line(progress), highlight=False)
+            self._console.print(plain_line(progress), highlight=False, soft_wrap=True)
 
     def conclude(self, summary: Summary) -> None:
         """The figures of the whole run."""
