@@ -18,10 +18,10 @@ from api.live.session import SharedView
 from api.live.socket import LiveHub
 from api.live.watches import Watches
 from api.logs import log_to_stderr
-from api.routing import application
+from api.routing import surface
 from api.server import bound, server_for
 from api.settings import BadSettings, Settings
-from api.telemetry import ApiTelemetry, MeasuredApp
+from api.telemetry import ApiTelemetry
 from api.world import World
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import SHARDS, shard_of
@@ -114,9 +114,8 @@ async def _serve(settings: Settings, listener: Any) -> None:
             telemetry = ApiTelemetry(world.view, world.relay, world.hub)
             yield {"world": world, "live": world.hub, "telemetry": telemetry}
 
-    app = application(lifespan, web_dir=settings.web_dir)
-    measured = MeasuredApp(app, monotonic_s=SystemClock().monotonic_s)
-    server = server_for(measured, log_level=settings.log_level)
+    app = surface(lifespan, web_dir=settings.web_dir, monotonic_s=SystemClock().monotonic_s)
+    server = server_for(app, log_level=settings.log_level)
     await server.serve(sockets=[listener])
 
 

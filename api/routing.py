@@ -9,7 +9,9 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from api import problems
+from api.direct import DirectRoute
 from api.routes import devices, documents, fleet, health, history, nearby, quarantine
+from api.telemetry import App, MeasuredApp
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 
@@ -45,3 +47,9 @@ def application(lifespan: Lifespan, *, web_dir: Path | None) -> FastAPI:
     if web_dir is not None:
         app.mount("/", StaticFiles(directory=web_dir, html=True), name="page")
     return app
+
+
+def surface(lifespan: Lifespan, *, web_dir: Path | None, monotonic_s: Callable[[], float]) -> App:
+    """The application as it is served: measured, and with the shortest way for what is asked most."""
+    app = application(lifespan, web_dir=web_dir)
+    return MeasuredApp(DirectRoute(app, nearby.PATH, nearby.nearby_json), monotonic_s=monotonic_s)

@@ -39,9 +39,26 @@ class MapDevice(Struct, frozen=True, gc=False):
     at: int
 
 
+class NearDevice(MapDevice, frozen=True, gc=False):
+    """One device with its distance."""
+
+    distance_m: float
+
+
 def map_device(entry: MapEntry) -> MapDevice:
     """The public form of an entry."""
-    return MapDevice(
+    return MapDevice(*_public(entry))
+
+
+def near_device(entry: MapEntry, distance_m: float) -> NearDevice:
+    """The public form of an entry that is so far away."""
+    return NearDevice(*_public(entry), distance_m)
+
+
+def _public(
+    entry: MapEntry,
+) -> tuple[str, int, str, float, float, bool, list[NamedReason], int | None, int, int, int]:
+    return (
         entry.public_id,
         entry.marker,
         KIND_NAMES[entry.kind],

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from msgspec import Meta, Struct
 
-from api.live.fleet_view import Near
-from api.live.map_device import map_device_json
+from api.live.map_device import NearDevice, near_device
 from api.live.traits import MapFilter, kinds_mask
 from api.problems import FieldFault, bad_request, printable, responses
 from api.schemas import NearbyAnswer
-from api.world import world_of
+from api.world import World, world_of
 from gateway.core.device import Kind
 from geo.point import Point, from_degrees
 
@@ -24,7 +24,17 @@ MAX_NEARBY = 200
 
 _KINDS = {kind.name.lower(): kind for kind in Kind}
 
+PATH = "/v1/nearby"
+
 router = APIRouter(tags=["map"])
+
+
+class _Nearby(Struct):
+    devices: list[NearDevice]
+    stale: bool
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class NearbyQuery(Struct, frozen=True):
@@ -108,23 +118,24 @@ _PARAMETERS = [
 ]
 
 
-# Read and written without the framework's models: they would cost more than the search itself.
 @router.get(
-    "/v1/nearby",
+    PATH,
     summary="Devices around a point, nearest first",
     responses={200: {"model": NearbyAnswer}, **responses(422)},
     openapi_extra={"parameters": _PARAMETERS},
 )
 async def nearby(request: Request) -> Response:
     """Answered from memory; distances are exact on the sphere."""
-    query = parse_query(request.query_params)
-    world = world_of(request)
+    return Response(
+        nearby_json(world_of(request), request.scope["query_string"]), media_type="application/json"
+    )
+
+
+def nearby_json(world: World, query_string: bytes) -> bytes:
+    """The whole answer, without the framework's models: they would cost more than the search itself.
+    Raises Problem."""
+    query = parse_query(dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)))
     found = world.view.nearby(query.centre(), query.radius_m, query.wanted(), limit=query.limit)
-    stale = b"true" if world.relay.is_stale else b"false"
-    body = b'{"devices":[' + b",".join(map(_near_json, found)) + b'],"stale":' + stale + b"}"
-    return Response(body, media_type="application/json")
-
-
-def _near_json(near: Near) -> bytes:
-    entry, distance_m = near
-    return bytes(map_device_json(entry))[:-1] + b',"distance_m":%.1f}' % distance_m
+    # Not through the cache of the live map: what is near differs with each who asks.
+    devices = [near_device(entry, round(distance_m, 1)) for entry, distance_m in found]
+    return _encode(_Nearby(devices, world.relay.is_stale))

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from api import routing
 from api.app import StatesOfRedis, live_map
-from api.routing import application
 from api.server import bound, server_for
-from api.telemetry import ApiTelemetry, MeasuredApp
+from api.telemetry import ApiTelemetry
 from api.world import World
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import SHARDS, shard_of
@@ -186,8 +186,10 @@ async def serving(**options: Any) -> AsyncIterator[Surface]:
         sweep.cancel()
         await asyncio.wait((sweep,))
 
-    app = application(lifespan, web_dir=options.get("web_dir"))
-    server = server_for(MeasuredApp(app, monotonic_s=asyncio.get_running_loop().time), log_level="error")
+    app = routing.surface(
+        lifespan, web_dir=options.get("web_dir"), monotonic_s=asyncio.get_running_loop().time
+    )
+    server = server_for(app, log_level="error")
     with bound("127.0.0.1", 0) as listener:
         surface.port = listener.getsockname()[1]
         serve = asyncio.create_task(server.serve(sockets=[listener]))
