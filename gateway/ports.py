@@ -156,6 +156,8 @@ class Appended(Struct, frozen=True):
     """Rows that were there already, byte for byte."""
     stamp_reused: frozenset[tuple[int, int, int]]
     """(device_no, boot, seq) whose stored frame differs: quarantined in the same transaction."""
+    refused: frozenset[tuple[int, int, int]] = frozenset()
+    """(device_no, boot, seq) of rows the store cannot hold: quarantined in the same transaction, not stored."""
 
 
 class HistoryStore(Protocol):

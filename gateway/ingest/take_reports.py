@@ -14,12 +14,21 @@ from gateway.ingest.filing import DeviceReports, Filing, GivenSeqs, file_reports
 from gateway.ingest.receipts import publish_receipts
 from gateway.ingest.silence_wheel import SilenceWheel
 from gateway.ingest.state_cache import CachedState
-from gateway.ports import Arrived, DeviceLink, HistoryBatch, HistoryStore, QuarantinedFrame, Registry
+from gateway.ports import (
+    Appended,
+    Arrived,
+    DeviceLink,
+    HistoryBatch,
+    HistoryStore,
+    QuarantinedFrame,
+    Registry,
+)
 
 HEARTBEATS_ONLY_LATE = 3
 """So long a device may drain old reports before silence about new ones is an alarm."""
 
-ReusedStamps = frozenset[tuple[int, int, int]]
+Stamps = frozenset[tuple[int, int, int]]
+"""(device_no, boot, seq) of reports that history does not hold: only their frames are kept, for a person."""
 
 
 class ReportPorts(Struct, frozen=True):
@@ -48,8 +57,8 @@ class TakeReports:
         admission = await admit(batch, ports.registry)
         cached = await ports.beliefs.look_up(_wanted(admission.admitted))
         filing = file_reports(admission.admitted, cached, tried=self._tried)
-        reused = await self._append(filing, admission)
-        _set_apart(reused, filing, ports.beliefs)
+        unstored = await self._append(filing, admission)
+        _set_apart(unstored, filing, ports.beliefs)
         announced = await ports.beliefs.advance(filing.by_device)
         # A crash up to here means redelivery; one from here on, at most a receipt the device will ask for again.
         ports.link.acknowledge([arrived.delivery for arrived in batch])
@@ -57,8 +66,8 @@ class TakeReports:
         receipted = publish_receipts(filing.by_device, ports.link)
         self._count(filing, announced, receipted)
 
-    async def _append(self, filing: Filing, admission: Admission) -> ReusedStamps:
-        """Commits everything of the batch in one transaction."""
+    async def _append(self, filing: Filing, admission: Admission) -> Stamps:
+        """Commits everything of the batch in one transaction; returns what history would not take."""
         refused = admission.refused
         if not admission.admitted and not refused:
             return frozenset()
@@ -74,9 +83,9 @@ class TakeReports:
             doubled=0 if tried else appended.doubled,
             newest_received_ms=newest_ms,
         )
-        for reason, count in Counter(_reasons(refused, appended.stamp_reused)).items():
+        for reason, count in Counter(_reasons(refused, appended)).items():
             counters.refused(reason, count)
-        return appended.stamp_reused
+        return appended.stamp_reused | appended.refused
 
     def _count(self, filing: Filing, announced: int, receipted: int) -> None:
         advanced = repeated = late = 0
@@ -135,20 +144,23 @@ def _note_committed(filing: Filing, now_ms: int) -> None:
             cached.saved_at_ms, cached.saved_revision = now_ms, reports.saved.revision
 
 
-def _set_apart(reused: ReusedStamps, filing: Filing, beliefs: Beliefs) -> None:
-    """A stamp with two contents moves nothing and is not receipted; quarantine has the second content. What
-    is cached of the device is dropped, because its numbering may have been set back by a person."""
-    if not reused:
+def _set_apart(unstored: Stamps, filing: Filing, beliefs: Beliefs) -> None:
+    """A stamp with two contents, or a row that history refuses, moves nothing and is not receipted; quarantine
+    has it. What is cached of the device is dropped, because its numbering may have been set back by a person."""
+    if not unstored:
         return
-    device_nos = {device_no for device_no, _, _ in reused}
+    device_nos = {device_no for device_no, _, _ in unstored}
     for device_id, reports in list(filing.by_device.items()):
         device_no = reports.device.device_no
         if device_no in device_nos:
-            reports.stamped = [one for one in reports.stamped if (device_no, one.boot, one.seq) not in reused]
+            reports.stamped = [
+                one for one in reports.stamped if (device_no, one.boot, one.seq) not in unstored
+            ]
             beliefs.cache.forget(reports.shard, device_id)
             if not reports.stamped:
                 del filing.by_device[device_id]
 
 
-def _reasons(refused: Sequence[QuarantinedFrame], reused: ReusedStamps) -> list[str]:
-    return [frame.reason for frame in refused] + ["stamp_reused"] * len(reused)
+def _reasons(refused: Sequence[QuarantinedFrame], appended: Appended) -> list[str]:
+    reasons = [frame.reason for frame in refused] + ["stamp_reused"] * len(appended.stamp_reused)
+    return reasons + ["refused_by_store"] * len(appended.refused)

@@ -119,12 +119,13 @@ async def _store(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) 
 async def _store_doubtful(connection: AsyncConnection, rows: _Rows) -> Appended:
     """The rest of the transaction: staged rows, and a place in quarantine for those that cannot be stored."""
     for_a_person = [(refused.row, "refused_by_store", refused.why) for refused in rows.refused]
-    appended = _NOTHING
+    cannot_be = frozenset((row.device_no, row.boot, row.seq) for row in (one.row for one in rows.refused))
+    appended = Appended(0, frozenset(), cannot_be)
     if rows.doubtful:
         judged = await store_staged(connection, rows.doubtful)
         for_a_person += [(row, "stamp_reused", "another frame has this stamp") for row in judged.reused]
         stamps = frozenset((row.device_no, row.boot, row.seq) for row in judged.reused)
-        appended = Appended(judged.doubled, stamps)
+        appended = Appended(judged.doubled, stamps, cannot_be)
     if for_a_person:
         await keep_rows_for_a_person(connection, for_a_person)
     return appended

@@ -44,9 +44,9 @@ PLANTS = (
         (
             Edit(
                 "gateway/ingest/take_reports.py",
-                "        reused = await self._append(filing, admission)\n",
+                "        unstored = await self._append(filing, admission)\n",
                 "        ports.link.acknowledge([arrived.delivery for arrived in batch])\n"
-                "        reused = await self._append(filing, admission)\n",
+                "        unstored = await self._append(filing, admission)\n",
             ),
         ),
     ),
@@ -229,9 +229,9 @@ PLANTS = (
         (
             Edit(
                 "gateway/ingest/take_reports.py",
-                "        reused = await self._append(filing, admission)\n",
+                "        unstored = await self._append(filing, admission)\n",
                 "        announced = await ports.beliefs.advance(filing.by_device)\n"
-                "        reused = await self._append(filing, admission)\n",
+                "        unstored = await self._append(filing, admission)\n",
             ),
         ),
     ),
