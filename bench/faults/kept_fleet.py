@@ -25,6 +25,20 @@ NO_MATCHING_SUBSCRIBERS = 0x10
 RING_SIZE = 100_000
 """A trial outlasts the 64 of the smallest device: nothing may be lost for want of a ring."""
 
+POISON = (
+    b"\x00",
+    b"{",
+    b'{"seq":"x"}',
+    b"\xa1\x18\xff",
+    b"\xff" * 40,
+    b'{"firmware":"\xff\xfe"}',
+    b'{"fix":{"lat_e7":9990000000,"lon_e7":0}}',
+    b'{"slots":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    b"\xa1\x07" + b"\x81" * 5_000,
+    b'{"firmware":"' + b"x" * 16_500 + b'"}',
+)
+"""Cut off, of the wrong type, no text, beyond the poles, nested deeply, above the frame limit but not the broker's."""
+
 
 class FleetPlan(Struct, frozen=True):
     """Who the devices are and what their network does to them."""
@@ -158,16 +172,7 @@ class KeptFleet:
         )
         self._carry_out(device, self._sessions[device].report(report, self._now_ms()))
         if self._chance.random() < self._plan.poison_share:
-            poison = self._chance.choice(
-                (
-                    b"\x00",
-                    b"{",
-                    b'{"seq":"x"}',
-                    b"\xa1\x18\xff",
-                    b"\xff" * 40,
-                    b'{"fix":{"lat_e7":9999999999}}',
-                )
-            )
+            poison = self._chance.choice(POISON)
             topic = topics.report_topic(self._ids[device])
             self.truth.poisoned += self.driver.publish(Message(device, topic, poison, None))
 

@@ -5,16 +5,21 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
 import redis
 
 from bench.child import Child, child
+from bench.faults.findings import Findings
+from bench.faults.gateway_page import GatewayPage
 from bench.faults.kept_fleet import FleetPlan, FleetTruth
+from bench.faults.waiting import wait_for
 from cli.child_process import ChildProcess
 from cli.stack import Stack
 from firmware_protocol.messages import DeviceId
+from firmware_protocol.topics import SHARDS
 from gateway.core.device import DeviceModel, Kind
 from gateway.stores.migrate import migrate
 from gateway.stores.registration import NewDevice, bulk_register
@@ -34,18 +39,59 @@ class Rig:
         self.passwords = {f"trial-{index:04d}": f"password-{index:04d}" for index in range(device_count)}
         self.environment = stack.environment(dsn=dsn)
         self.gateway = ChildProcess(["gateway"], self.environment, folder)
+        self.page = GatewayPage(lambda: self.gateway.http_port)
+        self.findings = Findings()
 
     def kill_gateway(self) -> None:
         """kill -9, and started again; returns when it is ready."""
         self.gateway.kill()
         self.gateway.start()
 
-    def peak_gateway_rss_bytes(self) -> int:
-        """The most memory the running gateway has held."""
+    def gateway_rss_bytes(self, *, peak: bool = False) -> int:
+        """The memory the running gateway holds, or the most it has held."""
+        name = "VmHWM:" if peak else "VmRSS:"
         for line in Path(f"/proc/{self.gateway.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
         raise ProcessLookupError("the gateway has ended")
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The answer of one statement, which is committed."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def number(self, sql: str) -> int:
+        """The one number that a statement answers with."""
+        return int(self.rows(sql)[0][0])
+
+    def stored(self) -> int:
+        """Rows committed by the present gateway process, as it counts them."""
+        return int(self.page.metric("latchkey_stored_rows_total"))
+
+    def wait_for_new_rows(self, *, within_s: float = 60.0) -> float:
+        """The seconds until the gateway commits something it has not committed yet. Raises NeverCame."""
+        before = self.stored()
+        return wait_for("a commit", lambda: self.stored() > before, within_s=within_s)
+
+    def redis(self) -> redis.Redis:
+        """A client; use it in a `with`."""
+        return redis.Redis.from_url(self.stack.redis.url())
+
+    def shards_are_whole(self) -> bool:
+        """Whether every shard has an epoch that was begun in the present life of Redis."""
+        try:
+            with self.redis() as client:
+                run_id = client.info("server")["run_id"].encode()
+                keys = [f"lk:{{{shard:02x}}}:{name}" for shard in range(SHARDS) for name in ("epoch", "run")]
+                values = client.mget(keys)
+        except redis.RedisError:
+            return False
+        return all(values[::2]) and set(values[1::2]) == {run_id}
+
+    def wait_ready(self, *, within_s: float = 60.0) -> float:
+        """The seconds until the gateway does all of its work. Raises NeverCame."""
+        return wait_for("readiness", self.page.is_ready, within_s=within_s)
 
     def kill_a_backend(self) -> None:
         """kill -9 of one PostgreSQL backend, which makes the server recover; one in recovery is left alone."""

@@ -1,175 +1,160 @@
 """The fault trials by name: what is broken, under which load, and for how long in the short and the long form."""
 
 from pathlib import Path
-from random import Random
-
-from msgspec import Struct
 
 from bench.faults import nemeses
+from bench.faults.believed import compare_with_history
+from bench.faults.findings import Findings
+from bench.faults.full_disk import full_disk, why_no_small_disk
 from bench.faults.kept_fleet import FleetTruth
-from bench.faults.nemeses import Nemesis
-from bench.faults.rig import rigged
-from bench.faults.verdict import Verdict, judge, stored_stamps
+from bench.faults.kept_trial import KeptLoad, kept, poison_was_set_aside, reports_were_dropped
+from bench.faults.numbering_trials import hostile_clocks, impostors, shuffled_copies
+from bench.faults.pressure_trials import backlog, slow_database, unwilling_database
+from bench.faults.rig import Rig
+from bench.faults.trial import Scene, Trial
 from cli.stack import Stack
 
 
-class Trial(Struct, frozen=True):
-    """One way to break a running system."""
-
-    name: str
-    law: str
-    """The promise, in a sentence."""
-    nemesis: Nemesis
-    rate_per_s: float
-    short_s: float
-    long_s: float
-    devices: int = 200
-    drop_share: float = 0.0
-    copies: int = 1
-    poison_share: float = 0.0
-    lose_power_every_s: float = 0.0
-
-
-class Outcome(Struct, frozen=True):
-    """What a trial came to."""
-
-    trial: str
-    strikes: int
-    verdict: Verdict
-    truth: FleetTruth
-    gateway_rss_bytes: int
-
-    def __str__(self) -> str:
-        memory = f"gateway at most {self.gateway_rss_bytes / 2**20:.0f} MiB"
-        drained = f"drained in {self.truth.drained_in_s:.1f} s"
-        unheard = f"{self.truth.unmatched} confirmed without a reader"
-        return f"{self.strikes} strikes, {self.verdict}; {drained}, {unheard}, {memory}"
+def _believed(rig: Rig, truth: FleetTruth) -> None:
+    compare_with_history(rig)
 
 
 TRIALS = (
     Trial(
         "kill-gateway",
         "kill -9 of the gateway loses no kept report and stores none twice",
-        nemeses.kills_gateway,
-        rate_per_s=1500,
-        short_s=12,
+        kept(nemeses.kills_gateway, KeptLoad(rate_per_s=1000), _believed),
+        short_s=9.5,
         long_s=60,
     ),
     Trial(
         "kill-broker",
         "kill -9 of the broker loses no kept report, whatever it had confirmed",
-        nemeses.kills_broker,
-        rate_per_s=800,
-        short_s=10,
+        kept(nemeses.kills_broker, KeptLoad(rate_per_s=800)),
+        short_s=6,
         long_s=60,
     ),
     Trial(
         "kill-postgres",
         "kill -9 of PostgreSQL or of its backends loses nothing that was receipted",
-        nemeses.kills_postgres,
-        rate_per_s=1500,
-        short_s=10,
+        kept(nemeses.kills_postgres, KeptLoad(rate_per_s=1000)),
+        short_s=6,
         long_s=60,
     ),
     Trial(
-        "kill-redis",
-        "a Redis that loses everything is rebuilt, and history does not notice",
-        nemeses.kills_redis,
-        rate_per_s=800,
-        short_s=8,
+        "lose-redis",
+        "a Redis that is killed, emptied or restored is rebuilt without a difference, and history does not notice",
+        kept(nemeses.kills_redis, KeptLoad(rate_per_s=800), _believed),
+        short_s=6,
         long_s=60,
     ),
     Trial(
         "kill-anything",
         "gateway, broker, PostgreSQL and Redis killed at random lose no kept report",
-        nemeses.kills_anything,
-        rate_per_s=500,
-        short_s=15,
+        kept(nemeses.kills_anything, KeptLoad(rate_per_s=500), _believed),
+        short_s=8,
         long_s=120,
     ),
     Trial(
         "freeze-postgres",
         "a PostgreSQL that stops answering makes the gateway wait, not lose",
-        nemeses.freezes_postgres,
-        rate_per_s=1000,
-        short_s=10,
+        kept(nemeses.freezes_postgres, KeptLoad(rate_per_s=1000)),
+        short_s=6,
         long_s=32,
     ),
     Trial(
         "restart-broker",
         "an orderly restart of the broker loses nothing, and reports flow again",
-        nemeses.restarts_broker,
-        rate_per_s=800,
-        short_s=6,
+        kept(nemeses.restarts_broker, KeptLoad(rate_per_s=800)),
+        short_s=3,
         long_s=20,
     ),
     Trial(
         "forgetful-broker",
         "a broker that lost its database is noticed and subscribed to again",
-        nemeses.deletes_broker_database,
-        rate_per_s=800,
-        short_s=6,
+        kept(nemeses.deletes_broker_database, KeptLoad(rate_per_s=800)),
+        short_s=3,
         long_s=20,
     ),
     Trial(
         "lossy-network",
         "one report in a hundred never reaches the broker: a receipt names only what is committed",
-        nemeses.does_nothing,
-        rate_per_s=800,
-        short_s=6,
+        kept(nemeses.does_nothing, KeptLoad(rate_per_s=800, drop_share=0.01), reports_were_dropped),
+        short_s=3,
         long_s=30,
-        drop_share=0.01,
     ),
     Trial(
         "ten-copies",
-        "every report ten times is one row each",
-        nemeses.does_nothing,
-        rate_per_s=300,
-        short_s=6,
-        long_s=60,
-        copies=10,
+        "ten copies of every report in any order are one row each, and counted",
+        shuffled_copies,
+        short_s=3,
+        long_s=50,
     ),
     Trial(
         "poison",
-        "frames that are not frames are set aside and hurt no other",
-        nemeses.does_nothing,
-        rate_per_s=1500,
-        short_s=6,
+        "frames that are not frames are set aside, each once, and hurt no other",
+        kept(nemeses.sends_too_much, KeptLoad(rate_per_s=1500, poison_share=0.01), poison_was_set_aside),
+        short_s=3,
         long_s=30,
-        poison_share=0.01,
+    ),
+    Trial(
+        "unwilling-database",
+        "a row that PostgreSQL refuses is set aside and takes no other row of its batch down",
+        unwilling_database,
+        short_s=3,
+        long_s=60,
     ),
     Trial(
         "power-loss",
         "devices that lose power keep what their flash holds, and no boot number returns",
-        nemeses.does_nothing,
-        rate_per_s=500,
-        short_s=8,
+        kept(
+            nemeses.does_nothing,
+            KeptLoad(rate_per_s=500, lose_power_every_s=0.1, device_clock_speed=10.0),
+            _believed,
+        ),
+        short_s=4,
         long_s=60,
-        lose_power_every_s=0.1,
+    ),
+    Trial(
+        "impostors",
+        "neither old boots nor invented ones nor clones move a live state or get a receipt",
+        impostors,
+        short_s=2,
+        long_s=40,
+    ),
+    Trial(
+        "hostile-clocks",
+        "clocks in 1970 or in ten years make no partitions, refuse no batch and change no order",
+        hostile_clocks,
+        short_s=5,
+        long_s=50,
+    ),
+    Trial(
+        "backlog",
+        "what waited for the gateway is drained fast and makes nobody online",
+        backlog,
+        short_s=10,
+        long_s=100,
+    ),
+    Trial(
+        "slow-database",
+        "a database that takes its time fills no memory, drops nothing and misses no keep-alive",
+        slow_database,
+        short_s=10,
+        long_s=100,
+    ),
+    Trial(
+        "full-disk",
+        "a full disk stops receipts, not the gateway; with room again everything is stored",
+        full_disk,
+        short_s=3,
+        long_s=20,
+        unfit=why_no_small_disk,
     ),
 )
 """In the order in which they run."""
 
-DRAIN_S = 120.0
-"""Long beyond every back-off of a device whose clock runs ten times as fast; a busy machine may need it."""
 
-
-def run_trial(trial: Trial, stack: Stack, folder: Path, *, seconds: float, seed: int) -> Outcome:
-    """Breaks, heals, waits until the devices have what they were promised, and judges."""
-    with (
-        rigged(stack, folder, devices=trial.devices) as rig,
-        rig.fleet(
-            rate_per_s=trial.rate_per_s,
-            seconds=seconds,
-            drain_s=DRAIN_S,
-            seed=seed,
-            drop_share=trial.drop_share,
-            copies=trial.copies,
-            poison_share=trial.poison_share,
-            lose_power_every_s=trial.lose_power_every_s,
-        ) as fleet,
-    ):
-        strikes = trial.nemesis(rig, Random(seed), seconds)
-        truth = fleet.conclude(within_s=seconds + DRAIN_S + 60)
-        verdict = judge(truth, stored_stamps(rig.dsn))
-        return Outcome(trial.name, strikes, verdict, truth, rig.peak_gateway_rss_bytes())
+def run_trial(trial: Trial, stack: Stack, folder: Path, *, seconds: float, seed: int) -> Findings:
+    """Plays it; raises what an honest rig would not raise."""
+    return trial.play(Scene(stack, folder, seconds, seed))

@@ -1,0 +1,41 @@
+"""What a fault trial is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from msgspec import Struct
+
+from bench.faults.findings import Findings
+from cli.stack import Stack
+
+
+class Scene(Struct, frozen=True):
+    """Where and how long a trial is played."""
+
+    stack: Stack
+    folder: Path
+    seconds: float
+    seed: int
+
+    @property
+    def chance(self) -> Random:
+        """The same one each time it is asked for."""
+        return Random(self.seed)
+
+
+Play = Callable[[Scene], Findings]
+
+
+class Trial(Struct, frozen=True):
+    """One way to break a running system."""
+
+    name: str
+    law: str
+    """The promise, in a sentence."""
+    play: Play
+    short_s: float
+    long_s: float
+    """How long it is broken; those that count frames take so many more of them."""
+    unfit: Callable[[], str] = lambda: ""
+    """Why this machine cannot play it; empty when it can."""
