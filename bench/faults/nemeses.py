@@ -15,12 +15,18 @@ Nemesis = Callable[[Rig, Random, float], int]
 """Breaks things for that many seconds; returns how often it struck."""
 
 
-def _strikes(chance: Random, seconds: float, *, every_s: float, strike: Callable[[], None]) -> int:
+MIN_GATEWAY_KILLS = 8
+"""A busy machine strikes less often, then it strikes for longer."""
+
+
+def _strikes(
+    chance: Random, seconds: float, *, every_s: float, strike: Callable[[], None], at_least: int = 0
+) -> int:
     """Strikes at uneven times, about every `every_s`; a strike's own time counts."""
     begin_s, count = time.monotonic(), 0
     while True:
         next_s = begin_s + (count + chance.uniform(0.4, 1.0)) * every_s
-        if max(next_s, time.monotonic()) > begin_s + seconds:
+        if max(next_s, time.monotonic()) > begin_s + seconds and count >= at_least:
             return count
         pass_time(next_s)
         strike()
@@ -29,7 +35,8 @@ def _strikes(chance: Random, seconds: float, *, every_s: float, strike: Callable
 
 def kills_gateway(rig: Rig, chance: Random, seconds: float) -> int:
     """kill -9 of the gateway, started again at once."""
-    return _strikes(chance, seconds, every_s=1.1, strike=rig.kill_gateway)
+    at_least = MIN_GATEWAY_KILLS if seconds > MIN_GATEWAY_KILLS else 0
+    return _strikes(chance, seconds, every_s=1.1, strike=rig.kill_gateway, at_least=at_least)
 
 
 def kills_broker(rig: Rig, chance: Random, seconds: float) -> int:
