@@ -73,7 +73,7 @@ def demo(
         speed=speed if source else None,
         for_s=for_s,
         profile=profile,
-        port=_free_or_any(port),
+        port=free_or_any(port),
         folder=data,
     )
     raise typer.Exit(run_demo(plan, json_file))
@@ -84,7 +84,7 @@ def _check_profile(profile: str) -> None:
         raise typer.BadParameter(f"profile is one of {', '.join(FAULT_PROFILES)}, not {profile!r}")
 
 
-def _free_or_any(port: int) -> int:
+def free_or_any(port: int) -> int:
     """The port when it is free, else 0: a demo must not fail because something else serves pages."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

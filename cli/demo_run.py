@@ -32,7 +32,7 @@ DRAIN_S = 5.0
 """At the end, for confirmations that are out: a device whose simulated network is away may not come back sooner."""
 SETTLE_DEADLINE_S = 20.0
 """At the end, for what the broker confirmed last to be stored."""
-STANDSTILL_S = 3.0
+STANDSTILL_S = 5.0
 """Without a new row in that time nothing more is on its way."""
 
 
@@ -82,8 +82,8 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         watch = MapWatch(addresses.websocket, box, timed=prepared.timed)
         result = uvloop.run(_live(plan, Address("127.0.0.1", stack.broker.device_port), watch, console))
         until_the_end.enter_context(_deaf_to_ctrl_c())
-        rows = _settled_rows(prepared.dsn, result.summary.acked)
-    summary = _summary(result, watch, rows, page=addresses.page, profile=plan.profile)
+        rows = settled_rows(prepared.dsn, result.summary.acked)
+    summary = summarize(result, watch, rows, page=addresses.page, profile=plan.profile)
     console.print(summary.text(), markup=False)
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
@@ -132,7 +132,7 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _settled_rows(dsn: str, acked: int) -> Rows:
+def settled_rows(dsn: str, acked: int) -> Rows:
     """Rows in history and frames in quarantine, once what the broker confirmed is in, or nothing more comes."""
     rows = Rows(-1, 0)
     began_s = grew_s = time.monotonic()
@@ -151,7 +151,7 @@ def _settled_rows(dsn: str, acked: int) -> Rows:
             time.sleep(0.1)
 
 
-def _summary(result: RunResult, watch: MapWatch, rows: Rows, *, page: str, profile: str) -> DemoSummary:
+def summarize(result: RunResult, watch: MapWatch, rows: Rows, *, page: str, profile: str) -> DemoSummary:
     fleet = result.summary
     return DemoSummary(
         devices=fleet.devices,

@@ -1,0 +1,62 @@
+import shlex
+import subprocess
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import redis
+
+from cli.demo_fleet import DATABASE, HAND_DEVICE, HAND_PASSWORD, Prepared, prepare
+from cli.demo_words import hand_line
+from cli.stack import Stack
+from device_sim.fleet import build_fleet
+from device_sim.profiles import Level
+
+FLEET = build_fleet(60, seed=1, secret=b"s")
+BASIC = sum(profile.level is Level.BASIC for profile in FLEET.profiles)
+
+
+@pytest.fixture
+def prepared(stack: Stack) -> Iterator[Prepared]:
+    yield prepare(stack, FLEET)
+    stack.postgres.drop_database(stack.postgres.dsn(DATABASE))
+    stack.broker.set_devices({})
+
+
+def registered(dsn: str) -> set[str]:
+    with psycopg.connect(dsn) as connection:
+        return {str(device_id) for (device_id,) in connection.execute("select device_id from device")}
+
+
+def test_the_whole_fleet_and_the_one_for_your_hands_are_registered(prepared: Prepared) -> None:
+    assert registered(prepared.dsn) == {*FLEET.device_ids, HAND_DEVICE}
+    assert prepared.history_line.startswith("history:")
+
+
+def test_devices_with_their_own_clock_are_those_to_be_timed(prepared: Prepared) -> None:
+    assert len(prepared.timed) == BASIC > 0
+    with psycopg.connect(prepared.dsn) as connection:
+        models = connection.execute(
+            "select distinct model from device where public_id = any(%s)", [list(prepared.timed)]
+        ).fetchall()
+    assert models == [("sim-basic-lock",)]
+
+
+def test_the_next_demo_begins_with_nothing_of_the_last(stack: Stack, prepared: Prepared) -> None:
+    with redis.Redis.from_url(stack.redis.url()) as client:
+        client.set("left", "over")
+        smaller = build_fleet(5, seed=2, secret=b"s")
+        again = prepare(stack, smaller)
+        assert client.keys() == []
+    assert registered(again.dsn) == {*smaller.device_ids, HAND_DEVICE}
+
+
+def test_the_broker_lets_in_who_types_the_ready_made_line_and_nobody_else(
+    stack: Stack, prepared: Prepared
+) -> None:
+    said = hand_line(stack.broker.device_port, HAND_DEVICE, HAND_PASSWORD, FLEET.places[0])
+    command = shlex.split(next(line for line in said.splitlines() if "mosquitto_pub" in line))
+    right = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert right.returncode == 0, right.stderr
+    wrong = ["not-it" if word == HAND_PASSWORD else word for word in command]
+    assert subprocess.run(wrong, capture_output=True, timeout=60, check=False).returncode != 0
