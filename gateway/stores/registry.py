@@ -42,8 +42,12 @@ PAGE = 2_000
 """Changed devices per round trip while polling, so that a large registration does not hold up the loop."""
 
 _LOAD = f"select {DEVICE_COLUMNS} from device where device_id = any(%s)".encode()
+_NOW = b"select clock_timestamp()"
+# A transaction's rows appear all at once, so those of one that was read need not be read again.
+_CHANGING = b"select distinct xmin::text::bigint from device where changed_at > %s"
 _CHANGED = f"""
-    select {DEVICE_COLUMNS}, changed_at from device where (changed_at, device_no) > (%s, %s)
+    select {DEVICE_COLUMNS}, changed_at from device
+    where (changed_at, device_no) > (%s, %s) and xmin::text::bigint = any(%s)
     order by changed_at, device_no limit {PAGE}
 """.encode()
 _MODELS = f"select {MODEL_COLUMNS} from device_model".encode()
@@ -69,7 +73,10 @@ class PostgresRegistry:
         self._unknown_until_s: Bounded[DeviceId, float] = Bounded(MAX_UNKNOWN)
         self._issued: Bounded[tuple[int, int], None] = Bounded(MAX_RECORDS)
         self._models: dict[str, DeviceModel] = {}
-        self._seen_until: datetime | None = None
+        self._looked_at: datetime | None = None
+        """When the changes were last taken in, by the clock of PostgreSQL."""
+        self._heard: frozenset[int] = frozenset()
+        """Transactions of the last moments whose changes are all taken in."""
 
     async def open(self) -> None:
         """Loads the models. Raises StoreUnavailable."""
@@ -175,25 +182,32 @@ class PostgresRegistry:
     async def refresh(self) -> None:
         """Takes in all changes of models and devices since the last time. Raises StoreUnavailable."""
         self._models = {row[0]: device_model(row) for row in await self._rows(_MODELS, ())}
-        if self._seen_until is None:
-            rows = await self._rows(b"select clock_timestamp()", ())
-            self._seen_until = rows[0][0]
-        place = (self._seen_until - OVERLAP, 0)
-        while True:
-            rows = await self._rows(_CHANGED, place)
-            for row in rows:
-                self._take_change(device_record(row))
-            if rows:
-                self._seen_until = max(self._seen_until, rows[-1][-1])
-            if len(rows) < PAGE:
-                return
-            place = (rows[-1][-1], rows[-1][0])
+        ((now,),) = await self._rows(_NOW, ())
+        since = (self._looked_at or now) - OVERLAP
+        changing = frozenset(row[0] for row in await self._rows(_CHANGING, (since,)))
+        # At first nothing is in memory that an earlier change could concern.
+        if self._looked_at is not None:
+            await self._take_changes(since, list(changing - self._heard))
+        self._looked_at, self._heard = now, changing
 
-    def _take_change(self, record: DeviceRecord) -> None:
-        self._unknown_until_s.pop(record.device_id, None)
-        held = self._records.get(record.device_id)
+    async def _take_changes(self, since: datetime, transactions: Sequence[int]) -> None:
+        place = (since, 0)
+        more = bool(transactions)
+        while more:
+            rows = await self._rows(_CHANGED, (*place, transactions))
+            for row in rows:
+                self._take_change(row)
+            more = len(rows) == PAGE
+            if more:
+                place = (rows[-1][-1], rows[-1][0])
+
+    def _take_change(self, row: Sequence[Any]) -> None:
+        device_id = DeviceId(row[1])
+        self._unknown_until_s.pop(device_id, None)
+        held = self._records.get(device_id)
         if held is None:
             return
+        record = device_record(row)
         if held.boot > record.boot:
             # Read before a boot was given that this process knows of.
             record = structs.replace(record, boot=held.boot, power_on_id=held.power_on_id)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from firmware_protocol.messages import DeviceId, Hello
 from gateway.core.device import DeviceRecord, Status
 from gateway.ports import Registry
+from gateway.stores import registry as of_registry
 from gateway.stores.registry import PostgresRegistry
 from tests.support.stored import BIKE, CABINET, NOW_MS, ask, register
 
@@ -103,6 +105,40 @@ async def test_a_suspended_device_is_known_as_such_after_a_refresh(
         Status.SUSPENDED,
         Status.ACTIVE,
     ]
+
+
+async def test_what_one_transaction_changed_is_read_once_however_many_pages_it_takes(
+    registry: PostgresRegistry, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_registry, "PAGE", 1)
+    monkeypatch.setattr(of_registry, "_CHANGED", of_registry._CHANGED.replace(b"limit 2000", b"limit 1"))
+    await registry.load([A, B])
+    ask(database, "update device set status = 3")
+    await registry.refresh()
+    assert [known.status for known in map(registry.known, (A, B)) if known] == [Status.SUSPENDED] * 2
+    taken: list[object] = []
+    monkeypatch.setattr(registry, "_take_change", taken.append)
+    await registry.refresh()
+    assert taken == []
+    ask(database, "update device set status = 2 where device_id = %s", [A])
+    await registry.refresh()
+    assert len(taken) == 1
+
+
+async def test_a_transaction_that_commits_after_later_ones_is_still_heard(
+    registry: PostgresRegistry, database: str
+) -> None:
+    await registry.load([A, B])
+    with psycopg.connect(database) as slow:
+        slow.execute("update device set status = 3 where device_id = %s", [A])
+        ask(database, "update device set status = 3 where device_id = %s", [B])
+        await registry.refresh()
+        assert (known := registry.known(A)) is not None
+        assert known.status is Status.ACTIVE
+        slow.commit()
+    await registry.refresh()
+    assert (known := registry.known(A)) is not None
+    assert known.status is Status.SUSPENDED
 
 
 async def test_a_refresh_does_not_take_back_a_boot(registry: PostgresRegistry, database: str) -> None:
