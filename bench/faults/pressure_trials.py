@@ -8,7 +8,7 @@ from bench.faults.frames import greet, message, send, state, wait_applied
 from bench.faults.rig import Rig, rigged
 from bench.faults.trial import Scene
 from bench.faults.waiting import wait_for
-from firmware_protocol.messages import DeviceId
+from firmware_protocol.messages import DeviceId, Slot
 from gateway.core.live_state import Presence
 
 HOUR_MS = 3_600_000
@@ -23,6 +23,9 @@ DRAINED_WITHIN_S = 60.0
 
 REFUSED_PCT = 13
 """A charge that the trial's PostgreSQL takes for bad luck."""
+
+LARGE = tuple(Slot(number, faults=("a_fault_of_24_characters",)) for number in range(1, 65))
+"""Makes a report of 2 KB: 20,000 of them are more than the process may hold."""
 
 _SLOW = (
     "create function trial_waits() returns trigger language plpgsql as"
@@ -68,9 +71,9 @@ def _says_something_new(rig: Rig, applied: int) -> None:
 
 
 def slow_database(scene: Scene) -> Findings:
-    """The same backlog into a PostgreSQL that takes 50 ms for a statement."""
+    """A backlog of more bytes than may be in the process, into a PostgreSQL that takes 50 ms for a statement."""
     with rigged(scene.stack, scene.folder) as rig:
-        queued = _queue(rig, int(scene.seconds * 2_000))
+        queued = _queue(rig, int(scene.seconds * 2_000), slots=LARGE)
         rig.rows(_SLOW)
         rig.gateway.start()
         rss_bytes, most_bytes, most_rss_bytes = rig.gateway_rss_bytes(), 0.0, 0
@@ -127,13 +130,13 @@ def unwilling_database(scene: Scene) -> Findings:
         return findings
 
 
-def _queue(rig: Rig, count: int) -> int:
+def _queue(rig: Rig, count: int, *, slots: tuple[Slot, ...] = ()) -> int:
     """Stops the gateway and lets so many reports of an hour ago wait for it."""
     boots = greet(rig)
     rig.gateway.stop()
     device_ids = list(boots)
     log = [
-        message(device_id, state(1 + n, boot=boots[device_id], elapsed_ms=n - HOUR_MS))
+        message(device_id, state(1 + n, boot=boots[device_id], elapsed_ms=n - HOUR_MS, slots=slots))
         for n in range(count // len(device_ids))
         for device_id in device_ids
     ]
