@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any, Final, NoReturn
 
 import cbor2
@@ -53,46 +52,54 @@ _BUILT_IN_TAGS = (
 )
 _NO_TAGS: Mapping[int, Any] = dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag)
 
+# A frame is read as the first of two items, which is the cheapest way to learn that nothing stands between it and
+# its end. No float equals this number, and no end of it is also a beginning of it: what reads as it, is it.
+_END_VALUE: Final = 0x4C41_5443_484B_4559
+_END: Final = b"\x1b" + _END_VALUE.to_bytes(8, "big")
+
 
 def read_fields(frame: bytes, keys: Keys) -> dict[str, Any]:
     """The map in the frame with names instead of integer keys; unknown keys are left out.
 
     Raises MalformedFrame for anything but one definite map without tags and without doubled keys.
     """
-    stream = BytesIO(frame)
     try:
-        fields = cbor2.CBORDecoder(
-            stream,
+        fields, end = cbor2.loads(
+            b"\x82" + frame + _END,
             tag_hook=_refuse_tag,
             semantic_decoders=_NO_TAGS,
-            max_depth=MAX_CBOR_DEPTH,
+            max_depth=MAX_CBOR_DEPTH + 1,
             allow_indefinite=False,
             allow_duplicate_keys=False,
-        ).decode()
+        )
     except (cbor2.CBORError, ValueError, RecursionError) as error:
         raise locate_fault(frame) or MalformedFrame(f"CBOR: {error}", "$") from None
-    if stream.tell() != len(frame):
-        raise MalformedFrame("CBOR: bytes after the map", f"byte {stream.tell()}")
+    if end != _END_VALUE or _END in frame:
+        fault = locate_fault(frame)
+        if fault is not None or end != _END_VALUE:
+            raise fault or MalformedFrame("CBOR: bytes after the map", "$")
     if type(fields) is not dict:
         raise MalformedFrame("CBOR: not a map", "$")
     return _named(fields, keys)
 
 
 def _named(fields: dict[Any, Any], keys: Keys) -> dict[str, Any]:
-    named = _flat(fields, keys.names)
+    names = keys.names
+    # True and 1.0 equal 1 in Python, not on the wire.
+    named = {names[key]: value for key, value in fields.items() if type(key) is int and key in names}
     for name, inner in keys.inner.items():
-        if name not in named:
+        value = named.get(name)
+        if value is None:
             continue
-        value = named[name]
+        names = inner.names
         if type(value) is dict:
-            named[name] = _flat(value, inner.names)
+            named[name] = {names[k]: v for k, v in value.items() if type(k) is int and k in names}
         elif type(value) is list:
-            named[name] = [_flat(item, inner.names) if type(item) is dict else item for item in value]
+            named[name] = [_flat(item, names) if type(item) is dict else item for item in value]
     return named
 
 
 def _flat(fields: dict[Any, Any], names: Mapping[int, str]) -> dict[str, Any]:
-    # True and 1.0 equal 1 in Python, not on the wire.
     return {names[key]: value for key, value in fields.items() if type(key) is int and key in names}
 
 

@@ -5,10 +5,10 @@ from math import exp
 LINGER_MAX_S = 0.005
 """Beyond five milliseconds a longer batch saves little more CPU."""
 
-RATE_AT_ONCE = 1_500.0
+RATE_AT_ONCE = 2_000.0
 """Up to this many rows a second a batch leaves at once: CPU is not short, and a map sees the change sooner."""
 
-RATE_FULL_LINGER = 9_000.0
+RATE_FULL_LINGER = 6_000.0
 """From here on every batch lingers in full."""
 
 MEMORY_S = 0.2

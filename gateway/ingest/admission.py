@@ -28,17 +28,21 @@ class Admission(Struct, frozen=True):
 
 async def admit(batch: Sequence[Arrived], registry: Registry) -> Admission:
     """Raises StoreUnavailable when a device that is not in memory cannot be asked for."""
-    loaded = await _load_unknown(batch, registry)
+    devices = list(map(registry.known, [arrived.device_id for arrived in batch]))
+    if not all(devices):
+        loaded = await _load_unknown(batch, registry)
+        devices = [known or loaded.get(one.device_id) for known, one in zip(devices, batch, strict=True)]
     admitted: list[Admitted] = []
     refused: list[QuarantinedFrame] = []
-    for arrived in batch:
+    strange: set[tuple[int, int]] = set()
+    model_of = registry.model
+    for arrived, device in zip(batch, devices, strict=True):
         report = arrived.report
         if report is None:
             refused.append(
                 _quarantined(arrived, "malformed", f"{arrived.malformed_reason} ({arrived.malformed_at})")
             )
             continue
-        device = registry.known(arrived.device_id) or loaded.get(arrived.device_id)
         if device is None:
             refused.append(_quarantined(arrived, "unknown_device", "not registered"))
         elif device.status is not Status.ACTIVE:
@@ -46,8 +50,11 @@ async def admit(batch: Sequence[Arrived], registry: Registry) -> Admission:
         elif arrived.lane != shard_of(arrived.device_id):
             refused.append(_quarantined(arrived, "wrong_shard", f"came on {arrived.lane:02x}"))
         else:
-            admitted.append(Admitted(arrived, report, device, registry.model(device.model)))
-    return await _without_strange_boots(Admission(admitted, refused), registry)
+            if report.boot != device.boot and report.boot:
+                strange.add((device.device_no, report.boot))
+            admitted.append(Admitted(arrived, report, device, model_of(device.model)))
+    admission = Admission(admitted, refused)
+    return await _without_strange_boots(admission, strange, registry) if strange else admission
 
 
 async def _load_unknown(batch: Iterable[Arrived], registry: Registry) -> Mapping[DeviceId, DeviceRecord]:
@@ -56,17 +63,14 @@ async def _load_unknown(batch: Iterable[Arrived], registry: Registry) -> Mapping
     return await registry.load(sorted(unknown)) if unknown else {}
 
 
-async def _without_strange_boots(admission: Admission, registry: Registry) -> Admission:
-    """Asks for every boot number that is not the device's newest: one never given to this very device may be
-    a clone's or a liar's, and must not move anything."""
-    pairs = {
-        (one.device.device_no, one.report.boot)
-        for one in admission.admitted
-        if one.report.boot and one.report.boot != one.device.boot
-    }
-    if not pairs:
-        return admission
+async def _without_strange_boots(
+    admission: Admission, pairs: set[tuple[int, int]], registry: Registry
+) -> Admission:
+    """Asks for every (device_no, boot) that is not the device's newest: one never given to this very device may
+    be a clone's or a liar's, and must not move anything."""
     strange = pairs - await registry.boots_issued(sorted(pairs))
+    if not strange:
+        return admission
     admitted = [one for one in admission.admitted if (one.device.device_no, one.report.boot) not in strange]
     refused = [
         _quarantined(one.arrived, "boot_not_issued", f"boot {one.report.boot}")

@@ -24,7 +24,7 @@ GivenSeqs = dict[int, tuple[Arrived, int]]
 (Neither content nor packet id tells them apart: a device repeats itself, and QoS 0 has no packet id.)"""
 
 
-class DeviceReports(Struct):
+class DeviceReports(Struct, gc=False):
     """All reports of one device in a batch, in the order received."""
 
     shard: int
@@ -153,25 +153,26 @@ def _row(stamped: StampedReport, device: DeviceRecord, kind: Kind) -> HistoryRow
     report = stamped.report
     fix, lock = report.fix, report.lock
     has_slots = kind is not Kind.BIKE
+    # By position: names cost half a microsecond here.
     return HistoryRow(
-        device_no=device.device_no,
-        operator_id=device.operator_id,
-        boot=stamped.boot,
-        seq=stamped.seq,
-        at_ms=stamped.at_ms,
-        received_ms=stamped.received_ms,
-        clock_suspect=stamped.clock_suspect,
-        kept=report.keep,
-        lat_e7=None if fix is None else fix.lat_e7,
-        lon_e7=None if fix is None else fix.lon_e7,
-        accuracy_m=None if fix is None else fix.accuracy_m,
-        battery_pct=report.battery_pct,
-        bolt=None if lock is None else lock.bolt,
-        moving=report.moving,
-        units=stamped.units if has_slots else None,
-        spaces=stamped.spaces if has_slots else None,
-        signal_dbm=report.signal_dbm,
-        frame=stamped.frame,
+        device.device_no,
+        stamped.boot,
+        stamped.seq,
+        stamped.at_ms,
+        stamped.received_ms,
+        stamped.clock_suspect,
+        report.keep,
+        None if fix is None else fix.lat_e7,
+        None if fix is None else fix.lon_e7,
+        None if fix is None else fix.accuracy_m,
+        report.battery_pct,
+        None if lock is None else lock.bolt,
+        report.moving,
+        stamped.units if has_slots else None,
+        stamped.spaces if has_slots else None,
+        report.signal_dbm,
+        stamped.frame,
+        device.operator_id,
     )
 
 

@@ -13,7 +13,7 @@ MAX_CACHED_STATES = 250_000
 NO_STAMP = -1
 
 
-class CachedState(Struct):
+class CachedState(Struct, gc=False):
     """What the process knows of one device beyond its registry record."""
 
     device_no: int

@@ -20,6 +20,7 @@ PG_EPOCH_MS = 946_684_800_000
 # Every value is preceded by its length in bytes; -1 stands for NULL.
 _COUNT = f"!h{'ii' * 2}{'iq' * 4}{'i?' * 2}"
 _FULL = struct.Struct(f"{_COUNT}{'ii' * 2}if{'ih' * 2}i?{'ih' * 3}i")
+_BIKE = struct.Struct(f"{_COUNT}{'ii' * 2}if{'ih' * 2}i?{'i' * 2}ihi")
 _ALWAYS = struct.Struct(_COUNT)
 _FIX = struct.Struct("!iiiiif")
 _NO_FIX = struct.pack("!iii", -1, -1, -1)
@@ -48,14 +49,20 @@ def pack_rows(rows: Iterable[HistoryRow]) -> bytes:
     """The whole COPY stream. Raises struct.error for a value that its column cannot hold."""
     pieces = [HEADER]
     add = pieces.append
-    full = _FULL.pack
+    full, bike = _FULL.pack, _BIKE.pack
     for row in rows:
         lat, accuracy, frame = row.lat_e7, row.accuracy_m, row.frame
         battery, bolt, moving = row.battery_pct, row.bolt, row.moving
         units, spaces, signal = row.units, row.spaces, row.signal_dbm
         # fmt: off
-        if (lat is None or accuracy is None or battery is None or bolt is None or moving is None
-                or units is None or spaces is None or signal is None):
+        if lat is None or accuracy is None or battery is None or bolt is None or moving is None or signal is None:
+            add(_pack_with_nulls(row))
+        elif units is None and spaces is None:
+            add(bike(18, 4, row.device_no, 4, row.operator_id, 8, row.boot, 8, row.seq,
+                     8, (row.at_ms - PG_EPOCH_MS) * 1000, 8, (row.received_ms - PG_EPOCH_MS) * 1000,
+                     1, row.clock_suspect, 1, row.kept, 4, lat, 4, row.lon_e7, 4, accuracy,
+                     2, battery, 2, bolt, 1, moving, -1, -1, 2, signal, len(frame)))
+        elif units is None or spaces is None:
             add(_pack_with_nulls(row))
         else:
             add(full(18, 4, row.device_no, 4, row.operator_id, 8, row.boot, 8, row.seq,

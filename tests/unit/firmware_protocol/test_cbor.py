@@ -66,6 +66,33 @@ def test_unknown_keys_are_left_out_and_true_is_not_one() -> None:
     assert cbor.read_fields(frame, cbor.REPORT_KEYS) == {"battery_pct": 50, "fix": {"lat_e7": 1}}
 
 
+def test_nothing_may_follow_the_map_not_even_the_mark_the_reader_puts_there() -> None:
+    frame = cbor2.dumps({1: 8})
+    for rest in (b"\x00", cbor._END, cbor._END * 2, cbor._END[:1], b"\x1b" + cbor._END[:8], b"\xa1\x01\x08"):
+        with pytest.raises(MalformedFrame) as caught:
+            cbor.read_fields(frame + rest, cbor.REPORT_KEYS)
+        assert (caught.value.reason, caught.value.at) == ("CBOR: bytes after the map", f"byte {len(frame)}")
+
+
+def test_the_mark_may_stand_inside_a_map_but_not_complete_one() -> None:
+    frame = cbor2.dumps({1: cbor._END_VALUE, 99: cbor._END.decode("latin1")})
+    assert cbor.read_fields(frame, cbor.REPORT_KEYS) == {"seq": cbor._END_VALUE}
+    for cut in range(1, len(frame)):
+        with pytest.raises(MalformedFrame):
+            cbor.read_fields(frame[:cut], cbor.REPORT_KEYS)
+    with pytest.raises(MalformedFrame):
+        cbor.read_fields(b"\xa1\x01", cbor.REPORT_KEYS)
+
+
+def test_depth_is_counted_from_the_map() -> None:
+    def nested(depth: int) -> bytes:
+        return b"\xa1\x18\x64" + b"\x81" * (depth - 1) + b"\x00"
+
+    assert cbor.read_fields(nested(8), cbor.REPORT_KEYS) == {}
+    with pytest.raises(MalformedFrame, match="nested deeper"):
+        cbor.read_fields(nested(9), cbor.REPORT_KEYS)
+
+
 @pytest.mark.parametrize("tag", [*range(300), 1004, 43000, 55799, 2**32, 2**64 - 1])
 def test_no_tag_is_acted_on(tag: int) -> None:
     head = cbor2.dumps(cbor2.CBORTag(tag, 0))[:-1]
