@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from firmware_protocol import codec, topics
@@ -22,6 +23,8 @@ class TinyBroker:
     refused: list[str] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
     _writers: dict[str, tuple[asyncio.StreamWriter, bool]] = field(default_factory=dict)
+    _open: dict[asyncio.StreamWriter, asyncio.Task[None]] = field(default_factory=dict)
+    """Every connection, let in or not, and who serves it."""
     _server: asyncio.Server | None = None
 
     async def __aenter__(self) -> "TinyBroker":
@@ -32,7 +35,11 @@ class TinyBroker:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        self.drop_everybody()
+        # The loop ends with the test: a connection that is still being served then would be torn down half-way.
+        serving = list(self._open.values())
+        for writer in self._open:
+            writer.transport.abort()
+        await asyncio.gather(*serving)
         await self._server.wait_closed()
 
     def drop_everybody(self) -> None:
@@ -45,6 +52,18 @@ class TinyBroker:
         return len(self._writers)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._open[writer] = serving
+        try:
+            await self._converse(reader, writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            del self._open[writer]
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = ""
         try:
             while True:
@@ -60,7 +79,6 @@ class TinyBroker:
         finally:
             if self._writers.get(client, (None,))[0] is writer:
                 del self._writers[client]
-            writer.close()
 
     def _let_in(self, body: bytes, writer: asyncio.StreamWriter) -> str:
         modern = body[6] == 5
