@@ -39,7 +39,8 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The broker granted every filter; from here on the session receives."""
+    """From here on the session receives: the broker granted every filter, or delivers already what it queued
+    under those that it granted before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Session:
 
     @property
     def live(self) -> bool:
-        """True between Subscribed and the end of the connection."""
+        """True between Subscribed and the end of the connection: it receives."""
         return self._phase is _Phase.LIVE
 
     def open(self, now_s: float) -> None:
@@ -115,6 +115,8 @@ class Session:
                 break
             used += size
             if type(packet) is PublishPacket and self._phase is not _Phase.CONNECTING:
+                if self._phase is _Phase.SUBSCRIBING:
+                    self._begin_to_receive(events)
                 events.append(packet)
             else:
                 self._take(packet, events)
@@ -241,6 +243,12 @@ class Session:
         if refused or len(packet.reason_codes) != len(self.spec.filters):
             self._end(events, f"subscription refused by the broker: {', '.join(refused) or 'wrong count'}")
             return
+        if self._phase is _Phase.SUBSCRIBING:
+            self._begin_to_receive(events)
+
+    def _begin_to_receive(self, events: list[Event]) -> None:
+        """With SUBACK, or with the first message before it: a session that was present delivers its whole queue
+        first, and a link that waited for the SUBACK behind it could not pause."""
         self._phase = _Phase.LIVE
         events.append(Subscribed())
 

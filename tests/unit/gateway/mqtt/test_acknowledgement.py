@@ -1,7 +1,7 @@
 """A message is acknowledged when the flow says so, once, in order, and on the link that brought it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mqtt5 import (
@@ -31,6 +31,20 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self._written = b""
+        self._reading = True
+        self.connection_lost: Callable[[Exception | None], None] = lambda error: None
+
+    def pause_reading(self) -> None:
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        self._reading = True
+
+    def is_reading(self) -> bool:
+        return self._reading
+
+    def is_closing(self) -> bool:
+        return False
 
     def write(self, data: Any) -> None:
         self._written += bytes(data)
@@ -39,7 +53,7 @@ class Wire(asyncio.Transport):
         return 0
 
     def abort(self) -> None:
-        """Nobody is connected."""
+        self.connection_lost(None)
 
     def packets(self) -> list[object]:
         """What was written since the last look."""
@@ -143,3 +157,24 @@ def test_lanes_are_subscribed_by_their_own_plain_filters() -> None:
         assert report.filters == (f"lk/v1/{lane:02x}/+/report",)
         assert now.filters == (f"lk/v1/{lane:02x}/+/hello", f"lk/v1/{lane:02x}/+/ack")
         assert report.client_id == f"lk-gw-{lane:02x}"
+
+
+async def test_a_backlog_that_comes_before_suback_can_be_left_with_the_broker() -> None:
+    receiver = Receiver()
+    sessions = sessions_of(receiver)
+    connection, wire = sessions.reports[LANE], Wire()
+    link = Link(connection.session, 1, sessions, FakeClock())
+    connection.link = link
+    wire.connection_lost = link.connection_lost
+    link.connection_made(wire)
+    sessions.pause_reports()
+    hear(link, ConnAckPacket(session_present=True).write())
+    assert wire.is_reading()
+    hear(link, reports([1, 2, 3]))
+    assert not wire.is_reading()
+    assert connection.live
+    sessions.resume_reports()
+    assert wire.is_reading()
+    (subscribe,) = [packet for packet in wire.packets() if isinstance(packet, SubscribePacket)]
+    hear(link, SubAckPacket(subscribe.packet_id, [SubAckReasonCode.NOT_AUTHORIZED]).write())
+    assert (await link.ended).reason.startswith("subscription refused")
