@@ -2,10 +2,12 @@
 
 from array import array
 from collections.abc import Iterable, Iterator
+from math import cos, inf, pi, radians, sqrt
 from struct import Struct
 
 from geo.box import BoundingBox
 from geo.cell import CellId, CellSpan, cell_at, parent, spans_over
+from geo.point import E7, EARTH_RADIUS_M, Point
 
 GRID_LEVEL = 16
 """Tiles of 610 m at the equator and 390 m at 50°: the few that a 500 m circle touches hold little beyond it."""
@@ -22,6 +24,8 @@ _MAX_PROBED_CELLS = 2_048
 _ROW = Struct("=iiii")
 ROW_BYTES = _ROW.size
 """lat_e7, lon_e7, traits, slot."""
+
+_EQUATOR_SIDE_M = 2 * pi * EARTH_RADIUS_M / 2**GRID_LEVEL
 
 _NOWHERE = -1
 
@@ -91,6 +95,15 @@ class DeviceGrid:
         """Devices in the cell."""
         rows = self._rows.get(cell)
         return len(rows) // ROW_BYTES if rows is not None else 0
+
+    def crowded_within_m(self, centre: Point, *, count: int) -> float:
+        """The radius that holds `count` devices if they stand as close as in the cell of the centre: a guess.
+        Infinite where that cell is empty."""
+        rows = self._rows.get(cell_at(centre.lat_e7, centre.lon_e7, GRID_LEVEL))
+        if rows is None:
+            return inf
+        side_m = _EQUATOR_SIDE_M * cos(radians(centre.lat_e7 / E7))
+        return side_m * sqrt(count * ROW_BYTES / (pi * len(rows)))
 
     def _descend(self, box: BoundingBox, groups: Iterable[CellId], depth: int) -> Iterator[CellId]:
         spans = spans_over(box, _COARSE_LEVELS[depth - 1] if depth else GRID_LEVEL)

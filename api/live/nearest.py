@@ -1,6 +1,6 @@
 """The nearest of many packed rows, by exact distance."""
 
-from math import cos, radians, tan
+from math import cos, inf, radians, tan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,12 @@ _EVERYTHING = MapFilter(only_available=False)
 _FLAT_ENOUGH = 0.01
 """Largest error of the flat map's squared distances that is worth a margin instead of a sine per row."""
 
+_CELL_REACH_M = 1_000
+"""Beyond the box a row can lie as far as the diagonal of its cell."""
+
+_NEAR_THE_ANTIMERIDIAN_E7 = 1_700_000_000
+_NEAR_A_POLE_E7 = 850_000_000
+
 Rows = NDArray[np.int32]
 
 
@@ -26,11 +32,14 @@ def nearest(
 
     `box` is around the circle: integers are compared first, because most of what the cells hold lies outside.
     """
-    columns = _in_box(np.frombuffer(rows, dtype=np.int32).reshape(-1, _COLUMNS), box)
+    columns = np.frombuffer(rows, dtype=np.int32).reshape(-1, _COLUMNS)
     if wanted != _EVERYTHING:
         columns = columns.take(np.flatnonzero(wanted.accepts_each(columns[:, 2])), 0)
-    if len(columns) > 2 * limit:
-        columns = _promising(columns, centre, radius_m=radius_m, limit=limit)
+    error = _error_of_a_flat_map(centre, radius_m)
+    if error < _FLAT_ENOUGH:
+        columns = _promising(columns, centre, radius_m=radius_m, limit=limit, error=error)
+    else:
+        columns = _in_box(columns, box)
     chords = _squared_half_chords(columns, centre)
     order = chords.argsort()[:limit]
     chords = chords.take(order)
@@ -52,23 +61,30 @@ def _in_box(columns: Rows, box: BoundingBox) -> Rows:
     return columns.take(np.flatnonzero((lon_e7 >= box.west_e7) | (lon_e7 <= box.east_e7)), 0)
 
 
-def _promising(columns: Rows, centre: Point, *, radius_m: float, limit: int) -> Rows:
+def _error_of_a_flat_map(centre: Point, radius_m: float) -> float:
+    """How wrong squared distances on a flat map may be, as a share of them; infinite across the antimeridian.
+
+    The cosine changes over the circle by its reach times the tangent, and the earth bends by the square of the
+    reach; both bounds are doubled. Rows come from whole cells, so the reach is longer than the radius.
+    """
+    if abs(centre.lon_e7) > _NEAR_THE_ANTIMERIDIAN_E7 or abs(centre.lat_e7) > _NEAR_A_POLE_E7:
+        return inf
+    reach = (radius_m + _CELL_REACH_M) / EARTH_RADIUS_M
+    return 4 * reach * abs(tan(centre.lat_e7 * _RADIANS_PER_E7)) + 4 * reach * reach
+
+
+def _promising(columns: Rows, centre: Point, *, radius_m: float, limit: int, error: float) -> Rows:
     """All rows that may be among the nearest, found on a flat map with a margin for its error."""
-    lat = centre.lat_e7 * _RADIANS_PER_E7
-    reach = radius_m / EARTH_RADIUS_M
-    # Squared distances on the flat map are wrong by the change of the cosine over the circle, and by the
-    # curvature; both bounds are doubled.
-    error = 4 * reach * abs(tan(lat)) + 4 * reach * reach
     away = columns[:, 1] - float(centre.lon_e7)
-    if error > _FLAT_ENOUGH or abs(centre.lon_e7) > 1_700_000_000:
-        return columns
-    away *= cos(lat)
+    away *= cos(centre.lat_e7 * _RADIANS_PER_E7)
     away *= away
     north = columns[:, 0] - float(centre.lat_e7)
     north *= north
     away += north
-    reaching = np.partition(away, limit - 1)[limit - 1]
-    return columns.take(np.flatnonzero(away <= reaching * (1 + 2 * error)), 0)
+    reaching = (radius_m / (EARTH_RADIUS_M * _RADIANS_PER_E7)) ** 2
+    if len(away) > limit:
+        reaching = min(reaching, float(np.partition(away, limit - 1)[limit - 1]))
+    return columns.take(np.flatnonzero(away <= reaching * (1 + 2 * error) + 1), 0)
 
 
 def _squared_half_chords(columns: Rows, centre: Point) -> NDArray[np.float64]:
