@@ -117,8 +117,10 @@ def unwilling_database(scene: Scene) -> Findings:
         send(rig, log)
         findings = rig.findings
         stored = rows - refused
-        wait_for(f"{stored} rows", lambda: rig.number("select count(*) from report_all") >= stored)
-        findings.measure("time per 1,000 rows, s", 1_000 * (time.monotonic() - begin_s) / rows, at_most=2.0)
+        count = "select count(*) from report_all"
+        wait_for(f"{stored} rows", lambda: rig.number(count) >= stored, within_s=300.0)
+        # A thousand a second, and a few seconds for the first batches, which are small.
+        findings.measure("stored after, s", time.monotonic() - begin_s, at_most=4.0 + rows / 1_000)
         kept = "select count(*) from quarantine where reason = 'refused_by_store'"
         wait_for("refused rows in quarantine", lambda: rig.number(kept) >= refused)
         receipts = wait_for("receipts", lambda: rig.page.metric("latchkey_receipts_total") >= stored)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from gateway.ports import Appended, HistoryBatch, HistoryRow, StoreUnavailable
-from gateway.stores.history_refused import Refused, first_refused
+from gateway.stores.history_refused import Refused, all_refused
 from gateway.stores.history_staging import AHEAD_WINDOW_MS, LATE_WINDOW_MS, STAGE_TABLE, is_late, store_staged
 from gateway.stores.history_trimming import Trimmed, trim
 from gateway.stores.instants import instant
@@ -132,7 +132,7 @@ async def _store_doubtful(connection: AsyncConnection, rows: _Rows) -> Appended:
 
 
 async def _store_without_refused(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
-    """Finds the rows that PostgreSQL refuses one by one and stores all others.
+    """Finds the rows that PostgreSQL refuses and stores all others.
 
     Raises the error itself when it is not about a row.
     """
@@ -142,11 +142,12 @@ async def _store_without_refused(connection: AsyncConnection, batch: HistoryBatc
         try:
             return await _store(connection, batch, _Rows((), left, refused))
         except (psycopg.DataError, psycopg.IntegrityError, struct.error):
-            found = await first_refused(connection, left)
-            if found is None:
+            found = await all_refused(connection, left)
+            if not found:
                 raise
-            left = [row for row in left if row is not found.row]
-            refused.append(found)
+            found_rows = {id(one.row) for one in found}
+            left = [row for row in left if id(row) not in found_rows]
+            refused += found
 
 
 async def _copy(connection: AsyncConnection, packed: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The last resort: which row of a batch PostgreSQL refuses."""
+"""The last resort: which rows of a batch PostgreSQL refuses."""
 
 import struct
 from collections.abc import Sequence
@@ -21,20 +21,25 @@ class Refused(Struct, frozen=True):
     why: str
 
 
-async def first_refused(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> Refused | None:
-    """The first row that is refused, found by halves: one trial for each doubling of the batch. Stores nothing."""
+async def all_refused(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> list[Refused]:
+    """Every row that is refused, found by halves: two trials for each doubling of the batch and each such row.
+    Stores nothing."""
     why = await _refusal(connection, rows)
-    if why is None:
-        return None
-    low, high = 0, len(rows)
-    while high - low > 1:
-        middle = (low + high) // 2
-        refusal = await _refusal(connection, rows[low:middle])
-        if refusal is None:
-            low = middle
-        else:
-            high, why = middle, refusal
-    return Refused(rows[low], why)
+    return [] if why is None else await _refused_in(connection, rows, why)
+
+
+async def _refused_in(connection: AsyncConnection, rows: Sequence[HistoryRow], why: str) -> list[Refused]:
+    """Of rows that are not all taken: `why` is the word on the first that is not."""
+    if len(rows) == 1:
+        return [Refused(rows[0], why)]
+    middle = len(rows) // 2
+    first, second = rows[:middle], rows[middle:]
+    why_first = await _refusal(connection, first)
+    if why_first is None:
+        return await _refused_in(connection, second, why)
+    found = await _refused_in(connection, first, why_first)
+    why_second = await _refusal(connection, second)
+    return found if why_second is None else found + await _refused_in(connection, second, why_second)
 
 
 async def _refusal(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> str | None:
