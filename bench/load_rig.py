@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from bench import processes
 from bench.child import Child, child
+from bench.gateway_counts import GatewayCounts, read_counts
 from bench.generator import Load, Sent
 from bench.processes import Spent
 from cli.child_process import ChildProcess
@@ -44,6 +45,12 @@ class LoadRun(Struct, frozen=True):
     feed: Mapping[str, float]
     rss_bytes: tuple[int, int]
     """Of the gateway, a quarter into the run and at its end."""
+    batches: GatewayCounts
+    """What the gateway counted during the run."""
+
+    def us(self, name: str) -> float:
+        """CPU microseconds of one process tree per report."""
+        return self.spent.us_per(self.sent.sent, name)
 
     @property
     def whole(self) -> bool:
@@ -114,14 +121,16 @@ class LoadRig:
             )  # fmt: skip
             assert feed.read_line() == "READY"
             generator = open_until_done.enter_context(self.generating(load))
-            begin_rows = self.count_rows()
-            before = processes.read(self.pids())
+            pids = {**self.pids(), "generator": generator.pid, "feed_reader": feed.pid}
+            counted = read_counts(self.gateway.http_port)
+            before = processes.read(pids)
             generator.say("go")
             time.sleep(seconds / 4)  # a quarter in, the gateway has its working set
             early_rss = processes.rss_bytes(self.gateway.pid)
             sent = msgspec.json.decode(generator.read_line(seconds + 120), type=Sent)
-            stored_within_s = self.wait_rows(begin_rows + sent.sent)
-            after = processes.read(self.pids())
+            stored_within_s = self.wait_counted(counted, sent.sent)
+            after = processes.read(pids)
+            batches = read_counts(self.gateway.http_port).since(counted)
             late_rss = processes.rss_bytes(self.gateway.pid)
             feed.say("stop")
             feed_said = json.loads(feed.read_line())
@@ -136,7 +145,17 @@ class LoadRig:
             spent=processes.spent(before, after),
             feed=feed_said,
             rss_bytes=(early_rss, late_rss),
+            batches=batches,
         )
+
+    def wait_counted(self, before: GatewayCounts, rows: int, within_s: float = 120.0) -> float:
+        """Seconds until the gateway says that it stored so many rows more. Raises TimeoutError."""
+        begin_s = time.monotonic()
+        while (stored := read_counts(self.gateway.http_port).since(before).stored_rows) < rows:
+            if time.monotonic() - begin_s > within_s:
+                raise TimeoutError(f"{rows - stored:.0f} rows are still missing after {within_s} s")
+            time.sleep(0.02)  # a poll
+        return time.monotonic() - begin_s
 
     # --- what the stores hold --------------------------------------------------------------------------
 
@@ -147,13 +166,13 @@ class LoadRig:
         assert row is not None
         return int(row[0])
 
-    def wait_rows(self, expected: int, within_s: float = 120.0) -> float:
+    def wait_rows(self, expected: int, within_s: float = 120.0, *, poll_s: float = 0.02) -> float:
         """Seconds until history holds that many rows. Raises TimeoutError."""
         begin_s = time.monotonic()
         while (count := self.count_rows()) < expected:
             if time.monotonic() - begin_s > within_s:
                 raise TimeoutError(f"{expected - count} rows are still missing after {within_s} s")
-            time.sleep(0.02)  # a poll
+            time.sleep(poll_s)  # a poll
         return time.monotonic() - begin_s
 
     def rows_of(self, load: Load) -> tuple[int, int]:

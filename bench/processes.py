@@ -7,6 +7,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+OURSELVES = "bench"
+"""The name under which every reading has the measuring process."""
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -65,7 +68,7 @@ def read(pids: Mapping[str, int]) -> Reading:
     ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     return Reading(
         at_s=time.monotonic(),
-        cpu_s={name: tree_cpu_s(pid) for name, pid in pids.items()},
+        cpu_s={**{name: tree_cpu_s(pid) for name, pid in pids.items()}, OURSELVES: time.process_time()},
         idle_s=(ticks[3] + ticks[4]) / _TICKS_PER_S,
         total_s=sum(ticks) / _TICKS_PER_S,
     )
@@ -78,6 +81,9 @@ class Spent(Struct, frozen=True):
     cpu_s: Mapping[str, float]
     idle_share: float
     """0..1 of all cores."""
+    others_share: float
+    """0..1 of all cores that went to processes which were not read: above a few per cent, times and costs of the
+    run are those of a crowded machine."""
 
     def us_per(self, count: int, name: str) -> float:
         """CPU microseconds of one process tree per unit."""
@@ -86,8 +92,12 @@ class Spent(Struct, frozen=True):
 
 def spent(before: Reading, after: Reading) -> Spent:
     """The difference; processes that are missing in either reading are left out."""
+    cpu_s = {name: after.cpu_s[name] - before.cpu_s[name] for name in before.cpu_s if name in after.cpu_s}
+    total_s = max(after.total_s - before.total_s, 1e-9)
+    idle_share = (after.idle_s - before.idle_s) / total_s
     return Spent(
         took_s=after.at_s - before.at_s,
-        cpu_s={name: after.cpu_s[name] - before.cpu_s[name] for name in before.cpu_s if name in after.cpu_s},
-        idle_share=(after.idle_s - before.idle_s) / max(after.total_s - before.total_s, 1e-9),
+        cpu_s=cpu_s,
+        idle_share=idle_share,
+        others_share=max(0.0, 1.0 - idle_share - sum(cpu_s.values()) / total_s),
     )
