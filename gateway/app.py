@@ -93,6 +93,7 @@ async def working(gateway: Gateway, stop: asyncio.Event) -> AsyncIterator[None]:
                 gateway.broker.connection.run(),
                 chores.open_lanes(gateway),
                 chores.look_after_redis(gateway),
+                chores.beat(gateway),
                 chores.sweep_silence(gateway),
                 chores.trim_history(gateway),
                 chores.measure(gateway),

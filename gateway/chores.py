@@ -6,12 +6,15 @@ from gateway import telemetry
 from gateway.backoff import next_delay_s
 from gateway.core.live_state import Presence
 from gateway.ingest.beliefs import LaneTrouble
-from gateway.ports import StoreUnavailable
+from gateway.ports import FeedEpochLost, StoreUnavailable
 from gateway.wiring import Gateway
 
 SWEEP_EVERY_S = 1.0
 LOOK_AT_REDIS_EVERY_S = 2.0
 """A lost Redis is rebuilt within seconds even while no device reports."""
+
+BEAT_EVERY_S = 2.5
+"""The store decides which shards were silent for long enough; half that time keeps them on time."""
 
 FIRST_TRIM_AFTER_S = 5.0
 TRIM_EVERY_S = 1800.0
@@ -62,6 +65,25 @@ async def look_after_redis(gateway: Gateway) -> None:
                     await gateway.sweep.take_over(lane)
         except StoreUnavailable:
             # The watch has told; the next look finds out.
+            continue
+
+
+async def beat(gateway: Gateway) -> None:
+    """Tells map readers that silent shards are silent because nothing changed. A lane that does not receive, or
+    whose reports wait, says nothing: its map is old."""
+    while True:
+        await asyncio.sleep(BEAT_EVERY_S)
+        lanes = [] if gateway.reports.failure else sorted(gateway.keeper.held)
+        try:
+            epochs = {
+                lane: await gateway.beliefs.epoch(lane)
+                for lane in lanes
+                if not gateway.sessions.not_live(frozenset((lane,)))
+            }
+            if epochs:
+                await gateway.stores.live_states.beat(epochs)
+        except (StoreUnavailable, FeedEpochLost):
+            # The look at Redis mends what was lost, and the watch tells what is away.
             continue
 
 

@@ -268,6 +268,10 @@ class LiveStates(Protocol):
         feed in the same script. Returns the devices that did not match.
         Raises FeedEpochLost, StoreUnavailable."""
 
+    async def beat(self, epochs: Mapping[int, str]) -> None:
+        """Appends a part without changes to the feed of every shard that was silent for a while, so that its
+        readers know the owner lives. Raises FeedEpochLost, StoreUnavailable."""
+
 
 class ChangeFeed(Protocol):
     """The reading side of the feed. Take the position first, then fill, then follow from that position:

@@ -87,3 +87,6 @@ class WatchedLiveStates:
 
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
         return await self._watch.call("advance", self._live_states.advance(shards))
+
+    async def beat(self, epochs: Mapping[int, str]) -> None:
+        await self._watch.call("beat", self._live_states.beat(epochs))

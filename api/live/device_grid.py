@@ -102,7 +102,7 @@ class DeviceGrid:
         rows = self._rows.get(cell_at(centre.lat_e7, centre.lon_e7, GRID_LEVEL))
         if rows is None:
             return inf
-        side_m = _EQUATOR_SIDE_M * cos(radians(centre.lat_e7 / E7))
+        side_m: float = _EQUATOR_SIDE_M * cos(radians(centre.lat_e7 / E7))
         return side_m * sqrt(count * ROW_BYTES / (pi * len(rows)))
 
     def _descend(self, box: BoundingBox, groups: Iterable[CellId], depth: int) -> Iterator[CellId]:

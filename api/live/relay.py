@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from api.live.fleet_view import FleetView, Succession
 from firmware_protocol.messages import DeviceId
@@ -11,6 +12,10 @@ from gateway.ports import ChangeFeed, Clock, FeedEpochLost, StoreUnavailable
 
 STALE_AFTER_S = 3.0
 """Longer than any pause of a healthy Redis, shorter than a person waits for a bike to move."""
+
+SILENT_AFTER_S = 14.0
+"""Nobody spoke for a shard for so long: owners speak every 5 to 7.5 s even when nothing changes. Together with one
+read of the feed this stays below the 15 s after which a map says that it may be old."""
 
 _WAIT_MS = 500
 """How long one read of the feed waits; also how soon a silent feed is told from a dead one."""
@@ -33,18 +38,31 @@ class _Shard:
     revisions: dict[DeviceId, int] = field(default_factory=dict)
     """What the fill read, until the feed has caught up with it: older changes are not applied."""
     caught_up_at: int = 0
+    heard_at_s: float = 0.0
+    """When its owner last spoke, if only to say that nothing changed."""
 
 
 class FeedRelay:
     """Follows the feed of all shards into the view and tells what came of it."""
 
-    def __init__(self, feed: ChangeFeed, view: FleetView, clock: Clock, *, shards: int, tell: Tell) -> None:
+    def __init__(
+        self,
+        feed: ChangeFeed,
+        view: FleetView,
+        clock: Clock,
+        *,
+        shards: int,
+        tell: Tell,
+        filled: Callable[[], None] = lambda: None,
+    ) -> None:
         self._feed = feed
         self._view = view
         self._clock = clock
         self._shards = [_Shard(number) for number in range(shards)]
         self._tell = tell
+        self._filled = filled
         self._heard_at_s = clock.monotonic_s()
+        self._owners_vouch_until_s = -inf
         self._told_stale = True
         self.trouble = "the feed has not been read yet"
         """Why the view is not live, for a person; empty while it is."""
@@ -53,10 +71,10 @@ class FeedRelay:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the view may lag behind Redis: not filled, in a gap, or out of reach."""
-        if any(shard.position is None for shard in self._shards):
-            return True
-        return self._clock.monotonic_s() - self._heard_at_s > STALE_AFTER_S
+        """Whether the view may lag behind the devices: not filled, in a gap, Redis out of reach, or a shard for
+        which no gateway speaks."""
+        now_s = self._clock.monotonic_s()
+        return now_s > self._owners_vouch_until_s or now_s - self._heard_at_s > STALE_AFTER_S
 
     @property
     def shards_missing(self) -> int:
@@ -82,6 +100,7 @@ class FeedRelay:
         except StoreUnavailable as error:
             self.trouble = f"Redis is out of reach: {error}"
             pause_s = _RETRY_S
+        self._judge_owners()
         # Also turns true by time alone, between two steps.
         if self.is_stale != self._told_stale:
             self._told_stale = not self._told_stale
@@ -89,9 +108,7 @@ class FeedRelay:
         return pause_s
 
     async def _fill_and_follow(self) -> float:
-        for shard in self._shards:
-            if shard.position is None:
-                await self._fill(shard)
+        await self._fill_missing()
         positions = {shard.number: shard.position for shard in self._shards if shard.position is not None}
         if not positions:
             return _RETRY_S
@@ -101,8 +118,36 @@ class FeedRelay:
         if complete:
             self.trouble = ""
         for part in parts:
+            self._shards[part.shard].heard_at_s = self._heard_at_s
             await self._follow(part)
         return 0.0
+
+    async def _fill_missing(self) -> None:
+        began_s = self._clock.monotonic_s()
+        missing = [shard for shard in self._shards if shard.position is None]
+        for shard in missing:
+            await self._fill(shard)
+        if all(shard.position is None for shard in missing):
+            return
+        # Nobody listened meanwhile, so nobody was silent.
+        now_s = self._clock.monotonic_s()
+        for shard in self._shards:
+            shard.heard_at_s = now_s if shard in missing else shard.heard_at_s + now_s - began_s
+        self._filled()
+
+    def _judge_owners(self) -> None:
+        """Until when the map counts as true without another word from any owner."""
+        if any(shard.position is None for shard in self._shards):
+            self._owners_vouch_until_s = -inf
+            return
+        self._owners_vouch_until_s = min(shard.heard_at_s for shard in self._shards) + SILENT_AFTER_S
+        if self._clock.monotonic_s() > self._owners_vouch_until_s and not self.trouble:
+            self.trouble = "no gateway speaks for shards " + " ".join(self._silent())
+
+    def _silent(self) -> Iterator[str]:
+        now_s = self._clock.monotonic_s()
+        silent = (shard for shard in self._shards if now_s - shard.heard_at_s > SILENT_AFTER_S)
+        return (f"{shard.number:02x}" for shard in silent)
 
     async def _fill(self, shard: _Shard) -> None:
         """Reads the whole shard and makes the view equal to it; without an epoch, leaves it as it is."""
@@ -121,6 +166,7 @@ class FeedRelay:
         shard.revisions = {device_id: entry.revision for device_id, entry in staged.items()}
         shard.caught_up_at = after.counter
         shard.position = before
+        shard.heard_at_s = self._clock.monotonic_s()
         self.fills += 1
 
     async def _read_all(self, shard: _Shard) -> dict[DeviceId, FeedEntry]:

@@ -13,6 +13,9 @@ from gateway.core.live_state import LiveState
 from gateway.ports import FeedEpochLost, ShardSteps, StatePage, StoreUnavailable
 from gateway.stores.redis_link import Argument, Command, RedisLink, Reply, no_error
 
+FEED_SILENT_MS = 5_000
+"""A third of what readers bear: one beat may be late, and another lost with a connection."""
+
 FEED_KEEPS_MS = 120_000
 """Twice as long as a reader may take to fill its view."""
 
@@ -29,6 +32,7 @@ LOST = -1
 
 _REVISION_BYTES = 8
 _ADVANCE = resources.files(__package__).joinpath("lua/advance.lua").read_text(encoding="utf-8")
+_BEAT = resources.files(__package__).joinpath("lua/beat.lua").read_text(encoding="utf-8")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LiveState).decode
 
@@ -54,6 +58,7 @@ class RedisLiveStates:
     def __init__(self, link: RedisLink) -> None:
         self._link = link
         self._advance_digest = link.add_script(_ADVANCE)
+        self._beat_digest = link.add_script(_BEAT)
         self._keys: dict[int, ShardKeys] = {}
         self._run_of: dict[int, str] = {}
         """The server life in which this process last found or began the shard's epoch."""
@@ -130,6 +135,22 @@ class RedisLiveStates:
             for index, reply in zip(unknown, again, strict=True):
                 replies[index] = reply
         return _mismatched(shards, replies)
+
+    async def beat(self, epochs: Mapping[int, str]) -> None:
+        """Lets readers hear of shards that had no change for a while. Raises FeedEpochLost, StoreUnavailable."""
+        calls: list[Command] = []
+        for shard, epoch in epochs.items():
+            keys = self._keys_of(shard)
+            told = (keys.epoch, keys.count, keys.feed, epoch, FEED_KEEPS_MS, FEED_SILENT_MS)
+            calls.append(("EVALSHA", self._beat_digest, 3, *told))
+        replies = await self._link.execute(calls)
+        if any(_is_unknown_script(reply) for reply in replies):
+            # To say twice that we live does no harm.
+            await self._link.load_scripts()
+            replies = await self._link.execute(calls)
+        for shard, reply in zip(epochs, replies, strict=True):
+            if no_error(reply) == LOST:
+                raise FeedEpochLost(shard)
 
     def _call(self, part: ShardSteps) -> Command:
         keys = self._keys_of(part.shard)

@@ -10,6 +10,7 @@ from msgspec import structs
 from firmware_protocol.messages import DeviceId
 from gateway.core.feed import FeedEntry, FeedPosition
 from gateway.ports import ChangeFeed, FeedEpochLost, FeedGap, LiveStates, ShardSteps, Step
+from gateway.stores import live_states
 from gateway.stores.change_feed import RedisChangeFeed
 from gateway.stores.live_states import RedisLiveStates
 from gateway.stores.redis_link import RedisLink
@@ -194,3 +195,33 @@ async def _replay(feed: ChangeFeed, position: FeedPosition, view: dict[DeviceId,
             held = view.get(entry.device_id)
             if held is None or entry.revision > held.revision:
                 view[entry.device_id] = entry
+
+
+async def test_a_beat_is_heard_and_changes_nothing(ends: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_states, "FEED_SILENT_MS", 0)
+    await ends.states.rebuild(7, "e", {})
+    await announce(ends, A, 1)
+    before = await ends.feed.position(7)
+    await ends.states.beat({7: "e"})
+    (part,) = await ends.feed.follow({7: before}, 1)
+    assert (part.shard, list(part.entries), part.position.counter) == (7, [], before.counter)
+    assert part.position.stream_id != before.stream_id
+    await announce(ends, B, 1)
+    (part,) = await ends.feed.follow({7: part.position}, 1)
+    assert list(part.entries) == [said(B, 1)]
+
+
+async def test_a_beat_of_a_lost_epoch_is_refused(ends: Feed) -> None:
+    await ends.states.rebuild(7, "e", {})
+    with pytest.raises(FeedEpochLost):
+        await ends.states.beat({7: "another"})
+
+
+async def test_a_shard_that_spoke_lately_is_not_made_to_beat(redis_url: str) -> None:
+    real = RealFeed(redis_url)
+    await real.states.rebuild(7, "e", {})
+    await real.states.beat({7: "e"})
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.xlen("lk:{07}:feed") == 1
+    for link in real.links:
+        await link.close()

@@ -26,10 +26,15 @@ class _Shard:
         self.feed: list[FeedEntry] = []
         self.trimmed = 0
         """Entries of this epoch that are not kept any more."""
+        self.beats = 0
 
     @property
     def count(self) -> int:
         return self.trimmed + len(self.feed)
+
+    @property
+    def stream_id(self) -> str:
+        return f"{self.count}-{self.beats}"
 
 
 class FakeLiveStates:
@@ -98,11 +103,19 @@ class FakeLiveStates:
         await self._interruptions.point("live_states.advance:done")
         return frozenset(mismatched)
 
+    async def beat(self, epochs: Mapping[int, str]) -> None:
+        """Speaks every time: no time passes here."""
+        await self._interruptions.point("live_states.beat")
+        for shard, epoch in epochs.items():
+            if self._shard(shard).epoch != epoch:
+                raise FeedEpochLost(shard)
+            self._shard(shard).beats += 1
+
     async def position(self, shard: int) -> FeedPosition:
         one = self._shard(shard)
         if one.epoch is None:
             raise FeedEpochLost(shard)
-        return FeedPosition(one.epoch, one.count, str(one.count))
+        return FeedPosition(one.epoch, one.count, one.stream_id)
 
     async def fill(self, shard: int, cursor: int = 0) -> FillPage:
         page = await self.page(shard, cursor)
@@ -117,8 +130,8 @@ class FakeLiveStates:
             one = self._shard(shard)
             if one.epoch != position.epoch or position.counter < one.trimmed:
                 gaps.add(shard)
-            elif one.count > position.counter:
-                here = FeedPosition(position.epoch, one.count, str(one.count))
+            elif one.stream_id != position.stream_id:
+                here = FeedPosition(position.epoch, one.count, one.stream_id)
                 parts.append(FeedPart(shard, here, one.feed[position.counter - one.trimmed :]))
         if gaps:
             raise FeedGap(frozenset(gaps))

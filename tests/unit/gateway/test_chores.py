@@ -44,6 +44,29 @@ async def test_a_redis_that_is_away_is_looked_at_again(monkeypatch: pytest.Monke
     await alive_while(gateway, chores.look_after_redis(gateway), "redis_watch")
 
 
+async def test_a_lane_that_does_not_receive_is_not_vouched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "BEAT_EVERY_S", 0.0)
+    gateway = lonely_gateway()
+    gateway.keeper.held[3] = 1
+    asked: list[frozenset[int]] = []
+
+    def not_live(lanes: frozenset[int]) -> list[str]:
+        asked.append(lanes)
+        return ["connecting"]
+
+    monkeypatch.setattr(gateway.sessions, "not_live", not_live)
+    task = asyncio.create_task(chores.beat(gateway))
+    await until_async(lambda: len(asked) > 2)
+    # Its epoch was never asked for, which would have failed.
+    assert not gateway.stores.redis_watch.away
+    monkeypatch.setattr(gateway.sessions, "not_live", lambda lanes: [])
+    await until_async(lambda: gateway.stores.redis_watch.away)
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+    await gateway.stores.close()
+
+
 async def test_devices_in_memory_are_counted_by_presence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chores, "COUNT_EVERY_S", 0.0)
     gateway = lonely_gateway()

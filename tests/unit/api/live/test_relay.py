@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from api.live.fleet_view import FleetView, Succession
-from api.live.relay import STALE_AFTER_S, FeedRelay
+from api.live.relay import SILENT_AFTER_S, STALE_AFTER_S, FeedRelay
 from firmware_protocol.messages import DeviceId
 from gateway.core.feed import FeedPart, FeedPosition, FillPage
 from gateway.core.live_state import LiveState, MapEntry, Presence
@@ -167,6 +167,46 @@ async def test_a_feed_out_of_reach_makes_the_view_stale_and_keeps_it() -> None:
     assert relay.fills == SHARDS
     # Told when it first lived, when it was lost by time between two steps, and when it was back.
     assert told.count(0) == 3
+
+
+async def test_a_shard_whose_owner_is_silent_makes_the_view_stale_until_it_speaks() -> None:
+    clock, redis = FakeClock(), Redis([entry(1)])
+    await redis.begin()
+    await redis.settle()
+    told: list[int] = []
+    relay = FeedRelay(
+        redis, FleetView(), clock, shards=SHARDS, tell=lambda changes: told.append(len(changes))
+    )
+    await relay.step()
+    clock.advance(ms=int(SILENT_AFTER_S * 1000) - 1)
+    await redis.store.beat({1: "e2"})
+    await relay.step()
+    lags = [relay.is_stale]
+    clock.advance(ms=2)
+    await relay.step()
+    lags.append(relay.is_stale)
+    assert relay.trouble == "no gateway speaks for shards 00"
+    await redis.store.beat({0: "e1"})
+    await relay.step()
+    lags.append(relay.is_stale)
+    assert relay.trouble == ""
+    assert lags == [False, True, False]
+    # Told when it first lived, when shard 00 fell silent, and when it spoke again: nothing else changed.
+    assert told.count(0) == 3
+
+
+async def test_a_change_is_a_word_of_its_owner_too() -> None:
+    clock, redis = FakeClock(), Redis([])
+    await redis.begin()
+    relay = FeedRelay(redis, FleetView(), clock, shards=SHARDS, tell=lambda _: None)
+    await relay.step()
+    clock.advance(ms=int(SILENT_AFTER_S * 1000) - 1)
+    redis.deeds = [entry(0), entry(1)]
+    await redis.settle()
+    await relay.step()
+    clock.advance(ms=2)
+    await relay.step()
+    assert not relay.is_stale
 
 
 async def test_a_shard_that_nobody_has_begun_is_waited_for_while_the_others_are_followed() -> None:

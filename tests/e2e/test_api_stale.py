@@ -1,0 +1,62 @@
+"""A map whose gateway is gone says so, though Redis answers as ever."""
+
+import json
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from msgspec.json import encode
+from websockets.asyncio.client import ClientConnection, connect
+
+from cli.stack import Stack
+from firmware_protocol.messages import Fix, Report
+from tests.support.gateway_rig import bridge, gateway_rig
+from tests.support.processes import running
+from tests.support.waiting import until_async
+
+pytestmark = pytest.mark.e2e
+
+STALE_WITHIN_S = 15.0
+SLOW_MACHINE_S = 5.0
+WATCH = {"type": "watch", "id": 1, "box": [121.4, 31.2, 121.5, 31.3], "availability": "any"}
+
+
+async def test_a_stopped_gateway_makes_the_map_stale_and_a_started_one_heals_it(
+    stack: Stack, database: str, redis_url: str, tmp_path: Path
+) -> None:
+    with (
+        gateway_rig(stack, database, tmp_path / "gateway", devices=1) as rig,
+        running("api", stack.environment(dsn=database, LATCHKEY_API_PORT="0"), tmp_path / "api") as api,
+    ):
+        address = f"127.0.0.1:{api.http_port}"
+
+        def ready() -> httpx.Response:
+            return httpx.get(f"http://{address}/readyz", trust_env=False, timeout=30)
+
+        with bridge(stack) as devices:
+            devices.report(rig.devices[0], Report(seq=1, fix=Fix(lat_e7=312_500_000, lon_e7=1_214_500_000)))
+            await until_async(lambda: ready().status_code == 200)
+        async with connect(f"ws://{address}/v1/live", proxy=None) as client:
+            await client.send(encode(WATCH).decode())
+            await _until_stale(client, False)
+            assert rig.process.stop() == 0
+            stopped_s = time.monotonic()
+            await _until_stale(client, True)
+            assert time.monotonic() - stopped_s < STALE_WITHIN_S + SLOW_MACHINE_S
+            assert ready().status_code == 503
+            assert "no gateway speaks for shards 00 01" in ready().text
+            near = httpx.get(f"http://{address}/v1/nearby?lat=31.25&lon=121.45", trust_env=False)
+            assert near.json()["stale"]
+            rig.process.start()
+            await _until_stale(client, False)
+            await until_async(lambda: ready().status_code == 200)
+
+
+async def _until_stale(client: ClientConnection, stale: bool) -> None:
+    """Takes frames until one says so."""
+
+    async def said() -> bool:
+        return bool(json.loads(await client.recv())["stale"] is stale)
+
+    await until_async(said)
