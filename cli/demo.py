@@ -50,8 +50,6 @@ def demo(
 
     Nothing is installed for good and nothing listens beyond this machine. Ends with Ctrl-C, or by itself:
 
-      ./latchkey demo
-
       ./latchkey demo --devices 5000 --for 60 --json summary.json
 
       ./latchkey demo --replay trips.csv --speed 60

@@ -50,16 +50,28 @@ def spawn(
             start_new_session=True,
         )
     )
-    _wait_until_bound(child)
+    _wait_until_bound(child, setpriv)
     return child
 
 
-def _wait_until_bound(child: Child) -> None:
+def _wait_until_bound(child: Child, setpriv: str) -> None:
     """Returns when `setpriv` has become the program: before that our death would not yet be the child's."""
-    name = Path(f"/proc/{child.pid}/comm")
     deadline = time.monotonic() + BOUND_DEADLINE_S
-    while child.poll() is None and name.read_text().strip() == "setpriv" and time.monotonic() < deadline:
+    while child.poll() is None and still_is(child.pid, setpriv) and time.monotonic() < deadline:
         time.sleep(0.001)
+
+
+def still_is(pid: int, program: str) -> bool:
+    """True while the process runs that program; False when it runs another one, or ended."""
+    place = Path(f"/proc/{pid}")
+    try:
+        # Not its name: while a process is being replaced, that is the old one's for a moment after we hear of it.
+        return (place / "exe").readlink() == Path(program).resolve()
+    except PermissionError:
+        # It has become the other user, so it is long past that moment.
+        return (place / "comm").read_text().strip() == Path(program).name
+    except OSError:
+        return False
 
 
 class _Spawner:

@@ -8,7 +8,7 @@ import pytest
 
 from cli.servers.account import Account
 from cli.servers.process_tree import is_gone
-from cli.servers.spawn import Child, spawn
+from cli.servers.spawn import Child, spawn, still_is
 from cli.stack import CHECKOUT
 from tests.support.waiting import until
 
@@ -48,6 +48,21 @@ def test_a_child_dies_with_a_parent_that_is_killed() -> None:
         assert not is_gone(child_pid)
         parent.kill()
     until(lambda: is_gone(child_pid))
+
+
+def test_a_process_that_still_bears_another_name_is_known_by_its_program() -> None:
+    """As for a moment while it is being replaced: it must not pass for bound then."""
+    renamed = "open('/proc/self/comm', 'w').write('another'); print('renamed', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", renamed], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "renamed\n"
+        assert still_is(process.pid, sys.executable)
+        assert not still_is(process.pid, "/bin/sleep")
+        process.kill()
+        process.wait()
+        assert not still_is(process.pid, sys.executable)
 
 
 def test_a_child_outlives_the_thread_that_asked_for_it() -> None:
