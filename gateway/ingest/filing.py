@@ -13,7 +13,7 @@ from gateway.core.slots import NO_SLOTS, count_slots
 from gateway.core.stamped import StampedReport
 from gateway.ingest.admission import Admitted
 from gateway.ingest.state_cache import CachedState
-from gateway.ports import Arrived, HistoryRow, LastReport, UnitSighting
+from gateway.ports import Arrived, HistoryRow, UnitSighting
 
 SAVE_EVERY_MS = 60_000
 """How old `last_report` may be: what a rebuild reads from history per device stays within a minute or so."""
@@ -37,7 +37,7 @@ class DeviceReports(Struct, gc=False):
     units: dict[int, str] | None = None
     """What the newest report with slots shows in them."""
     saved: LiveState | None = None
-    """Goes into `last_report` with this batch."""
+    """Due in `last_report`, once this batch is committed."""
     repeated: int = 0
     late: int = 0
     advanced: int = 0
@@ -70,7 +70,6 @@ class Filing(Struct):
     rows: list[HistoryRow] = []
     doubtful: list[HistoryRow] = []
     sightings: list[UnitSighting] = []
-    last_reports: list[LastReport] = []
     by_device: dict[DeviceId, DeviceReports] = {}
     given: GivenSeqs = {}
 
@@ -86,7 +85,7 @@ def file_reports(
         arrived, device, report = one.arrived, one.device, one.report
         reports = by_device.get(device.device_id)
         if reports is None:
-            reports = _begin(one, cached[device.device_id], filing)
+            reports = _begin(one, cached[device.device_id])
             by_device[device.device_id] = reports
         stamped = _stamp(one, reports, filing.given)
         row = _row(stamped, device, one.model.kind)
@@ -102,7 +101,7 @@ def file_reports(
     return filing
 
 
-def _begin(one: Admitted, cached: CachedState, filing: Filing) -> DeviceReports:
+def _begin(one: Admitted, cached: CachedState) -> DeviceReports:
     received_ms = one.arrived.received_ms
     reports = DeviceReports(one.arrived.lane, one.device, one.model, cached, cached.newest_known())
     if not cached.saved_at_ms:
@@ -115,7 +114,6 @@ def _begin(one: Admitted, cached: CachedState, filing: Filing) -> DeviceReports:
         and state.revision != cached.saved_revision
     ):
         reports.saved = state
-        filing.last_reports.append(LastReport(cached.device_no, state))
     return reports
 
 

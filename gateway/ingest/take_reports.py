@@ -11,6 +11,7 @@ from gateway.counters import IngestCounters
 from gateway.ingest.admission import Admission, Admitted, admit
 from gateway.ingest.beliefs import Beliefs
 from gateway.ingest.filing import DeviceReports, Filing, GivenSeqs, file_reports
+from gateway.ingest.held_saves import HeldSaves
 from gateway.ingest.receipts import publish_receipts
 from gateway.ingest.silence_wheel import SilenceWheel
 from gateway.ingest.state_cache import CachedState
@@ -48,6 +49,7 @@ class TakeReports:
 
     def __init__(self, ports: ReportPorts) -> None:
         self._ports = ports
+        self._saves = HeldSaves()
         self._tried: GivenSeqs | None = None
         """Not None when the batch that is given next was tried before, so its rows may be committed already."""
 
@@ -71,11 +73,13 @@ class TakeReports:
         refused = admission.refused
         if not admission.admitted and not refused:
             return frozenset()
-        batch = HistoryBatch(filing.rows, filing.doubtful, refused, filing.sightings, filing.last_reports)
+        newest_ms = max((one.arrived.received_ms for one in admission.admitted), default=0)
+        saves = self._saves.due(newest_ms)
+        batch = HistoryBatch(filing.rows, filing.doubtful, refused, filing.sightings, saves)
         tried, self._tried = self._tried is not None, filing.given
         appended = await self._ports.history.append(batch)
-        newest_ms = max((one.arrived.received_ms for one in admission.admitted), default=0)
-        _note_committed(filing, newest_ms)
+        self._saves.written(saves)
+        self._note_committed(filing, newest_ms)
         counters = self._ports.counters
         counters.batch_stored(
             rows=len(filing.rows),
@@ -86,6 +90,16 @@ class TakeReports:
         for reason, count in Counter(_reasons(refused, appended)).items():
             counters.refused(reason, count)
         return appended.stamp_reused | appended.refused
+
+    def _note_committed(self, filing: Filing, now_ms: int) -> None:
+        for reports in filing.by_device.values():
+            cached: CachedState = reports.cached
+            cached.committed_boot, cached.committed_seq = reports.newest
+            if reports.units is not None:
+                cached.units = reports.units
+            if reports.saved is not None:
+                cached.saved_at_ms = now_ms
+                self._saves.hold(cached, reports.saved, now_ms)
 
     def _count(self, filing: Filing, announced: int, receipted: int) -> None:
         advanced = repeated = late = 0
@@ -132,16 +146,6 @@ def _watch(device_id: DeviceId, reports: DeviceReports, silence: SilenceWheel) -
         due_ms = next_silence_ms(state.heard_at_ms, state.presence, reports.model)
         if due_ms is not None:
             silence.watch(reports.shard, device_id, due_ms)
-
-
-def _note_committed(filing: Filing, now_ms: int) -> None:
-    for reports in filing.by_device.values():
-        cached: CachedState = reports.cached
-        cached.committed_boot, cached.committed_seq = reports.newest
-        if reports.units is not None:
-            cached.units = reports.units
-        if reports.saved is not None:
-            cached.saved_at_ms, cached.saved_revision = now_ms, reports.saved.revision
 
 
 def _set_apart(unstored: Stamps, filing: Filing, beliefs: Beliefs) -> None:
