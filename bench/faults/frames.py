@@ -9,7 +9,7 @@ from firmware_protocol.codec import Encoding, encode_hello, encode_report
 from firmware_protocol.messages import Bolt, DeviceId, Fix, Hello, Lock, Report
 from firmware_protocol.topics import hello_topic, report_topic
 
-MAX_HELLOS, HELLO_AGAIN_S = 10, 6.0
+MAX_HELLOS, HELLO_AGAIN_S = 30, 2.0
 
 
 def greet(rig: Rig, power_on: int = 1) -> dict[DeviceId, int]:
