@@ -31,12 +31,12 @@ async def test_a_stopped_gateway_makes_the_map_stale_and_a_started_one_heals_it(
     ):
         address = f"127.0.0.1:{api.http_port}"
 
-        def ready() -> httpx.Response:
-            return httpx.get(f"http://{address}/readyz", trust_env=False, timeout=30)
+        def get(path: str) -> httpx.Response:
+            return httpx.get(f"http://{address}{path}", trust_env=False, timeout=30)
 
         with bridge(stack) as devices:
             devices.report(rig.devices[0], Report(seq=1, fix=Fix(lat_e7=312_500_000, lon_e7=1_214_500_000)))
-            await until_async(lambda: ready().status_code == 200)
+            await until_async(lambda: get("/readyz").status_code == 200)
         async with connect(f"ws://{address}/v1/live", proxy=None) as client:
             await client.send(encode(WATCH).decode())
             await _until_stale(client, False)
@@ -44,13 +44,12 @@ async def test_a_stopped_gateway_makes_the_map_stale_and_a_started_one_heals_it(
             stopped_s = time.monotonic()
             await _until_stale(client, True)
             assert time.monotonic() - stopped_s < STALE_WITHIN_S + SLOW_MACHINE_S
-            assert ready().status_code == 503
-            assert "no gateway speaks for shards 00 01" in ready().text
-            near = httpx.get(f"http://{address}/v1/nearby?lat=31.25&lon=121.45", trust_env=False)
-            assert near.json()["stale"]
+            assert get("/readyz").status_code == 503
+            assert "no gateway speaks for shards 00 01" in get("/readyz").text
+            assert get("/v1/nearby?lat=31.25&lon=121.45").json()["stale"]
             rig.process.start()
             await _until_stale(client, False)
-            await until_async(lambda: ready().status_code == 200)
+            await until_async(lambda: get("/readyz").status_code == 200)
 
 
 async def _until_stale(client: ClientConnection, stale: bool) -> None:
