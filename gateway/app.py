@@ -96,6 +96,7 @@ async def working(gateway: Gateway, stop: asyncio.Event) -> AsyncIterator[None]:
                 chores.beat(gateway),
                 chores.sweep_silence(gateway),
                 chores.trim_history(gateway),
+                chores.replay_quarantine(gateway),
                 chores.measure(gateway),
                 chores.count_presence(gateway),
                 gateway.stores.registry.follow_changes(),

@@ -16,6 +16,9 @@ LOOK_AT_REDIS_EVERY_S = 2.0
 BEAT_EVERY_S = 2.5
 """The store decides which shards were silent for long enough; half that time keeps them on time."""
 
+REPLAY_EVERY_S = 2.0
+"""A person who marked frames sees within seconds what became of them."""
+
 FIRST_TRIM_AFTER_S = 5.0
 TRIM_EVERY_S = 1800.0
 TRIM_AGAIN_AFTER_S = 60.0
@@ -118,6 +121,20 @@ async def trim_history(gateway: Gateway) -> None:
             quarantined=trimmed.quarantined,
         )
         delay_s = TRIM_EVERY_S
+
+
+async def replay_quarantine(gateway: Gateway) -> None:
+    """Takes in the frames that a person marked, page by page."""
+    while True:
+        try:
+            replayed = await gateway.replay()
+        except StoreUnavailable:
+            # They stay marked.
+            replayed = 0
+        if replayed:
+            log.info("quarantine_replayed", frames=replayed)
+        else:
+            await asyncio.sleep(REPLAY_EVERY_S)
 
 
 async def count_presence(gateway: Gateway) -> None:

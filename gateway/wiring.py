@@ -17,6 +17,7 @@ from gateway.intake import AlwaysOpen, Intake
 from gateway.mqtt.broker_watch import BrokerWatch
 from gateway.mqtt.connection import Address, Connection, Surroundings
 from gateway.mqtt.lane_sessions import LaneSessions, lane_specs
+from gateway.mqtt.replayed import arrive_again
 from gateway.mqtt.shards import LaneKeeper
 from gateway.ports import Arrived, ArrivedHello, Clock, StoreUnavailable
 from gateway.settings import Settings
@@ -24,6 +25,7 @@ from gateway.stores.history import PostgresHistory
 from gateway.stores.last_reports import PostgresLastReports
 from gateway.stores.leases import PostgresLeases
 from gateway.stores.live_states import RedisLiveStates
+from gateway.stores.quarantine import PostgresQuarantine
 from gateway.stores.redis_link import RedisLink
 from gateway.stores.registry import PostgresRegistry
 from gateway.watched_stores import Watch, WatchedHistory, WatchedLiveStates
@@ -43,6 +45,7 @@ class Stores:
         self.registry = PostgresRegistry(dsn, clock)
         self.postgres_history = PostgresHistory(dsn)
         self.leases = PostgresLeases(dsn)
+        self.quarantine = PostgresQuarantine(dsn)
         self.last_reports = PostgresLastReports(dsn, self.registry.model)
         self.postgres_watch = Watch("postgres", clock)
         self.redis_watch = Watch("redis", clock)
@@ -52,6 +55,7 @@ class Stores:
     async def close(self) -> None:
         """In reverse order."""
         await self.last_reports.close()
+        await self.quarantine.close()
         await self.leases.close()
         await self.postgres_history.close()
         await self.registry.close()
@@ -103,9 +107,12 @@ class Gateway:
         self.silence = SilenceWheel(clock.now_ms())
         sweep_ports = SweepPorts(stores.registry, stores.live_states, self.beliefs, clock, counters)
         self.sweep = PresenceSweep(sweep_ports, self.silence)
-        self._reports = TakeReports(
-            ReportPorts(stores.registry, stores.history, self.beliefs, self.sessions, self.silence, counters)
+        self._report_ports = ReportPorts(
+            stores.registry, stores.history, self.beliefs, self.sessions, self.silence, counters
         )
+        self._reports = TakeReports(self._report_ports)
+        self._taking = asyncio.Lock()
+        """New reports and replayed ones take turns, so that each sees what the other has committed."""
         self._hello_ports = HelloPorts(stores.registry, self.sessions, clock, counters)
         self.reports: Intake[Arrived] = Intake(
             self._take_reports, self, clock, chance=self.chance, of="reports"
@@ -178,9 +185,26 @@ class Gateway:
 
     # --- flows -----------------------------------------------------------------------------------
 
+    async def replay(self) -> int:
+        """Takes in frames that a person marked in the quarantine; returns how many. One that is still wrong is in
+        quarantine again. Raises StoreUnavailable; then they stay marked."""
+        rows = await self.stores.quarantine.marked()
+        if not rows:
+            return 0
+        # What was mended is most often the registry, a moment ago.
+        await self.stores.registry.refresh()
+        again = arrive_again(rows, self.clock.now_ms(), lanes=self.keeper.held)
+        await self._take(TakeReports(self._report_ports), again.reports)
+        await self.stores.quarantine.settle(again.numbers)
+        return len(again.numbers)
+
     async def _take_reports(self, batch: list[Arrived]) -> None:
+        await self._take(self._reports, batch)
+
+    async def _take(self, flow: TakeReports, batch: list[Arrived]) -> None:
         try:
-            await self._reports.take(batch)
+            async with self._taking:
+                await flow.take(batch)
         except LaneTrouble as trouble:
             # The caches of these lanes are dropped: the same batch, again, reads what others wrote.
             raise StoreUnavailable(str(trouble)) from trouble

@@ -147,7 +147,8 @@ class LaneSessions:
         for delivery in deliveries:
             by_session.setdefault(delivery.session, []).append(delivery)
         for session, own in by_session.items():
-            link = self._by_client_id[session].link
+            connection = self._by_client_id.get(session)
+            link = connection.link if connection is not None else None
             if link is not None:
                 number = link.link_number
                 # QoS 0 has no packet id.

@@ -9,6 +9,7 @@ from firmware_protocol.messages import DeviceId
 from gateway import chores, telemetry
 from gateway.core.live_state import LiveState, Presence
 from gateway.ingest.state_cache import CachedState
+from gateway.ports import StoreUnavailable
 from gateway.wiring import Gateway
 from tests.support.lonely_gateway import lonely_gateway
 from tests.support.waiting import until_async
@@ -90,3 +91,25 @@ async def test_a_history_that_cannot_be_trimmed_is_tried_again(monkeypatch: pyte
     task.cancel()
     await asyncio.wait([task])
     await gateway.stores.close()
+
+
+async def test_marked_frames_are_taken_page_by_page_and_a_store_away_is_outlived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chores, "REPLAY_EVERY_S", 0.0)
+    gateway = lonely_gateway()
+    pages = [500, 3, 0]
+    asked: list[int] = []
+
+    async def replay() -> int:
+        asked.append(len(asked))
+        if not pages:
+            raise StoreUnavailable("quarantine")
+        return pages.pop(0)
+
+    monkeypatch.setattr(gateway, "replay", replay)
+    task = asyncio.create_task(chores.replay_quarantine(gateway))
+    await until_async(lambda: len(asked) > 5)
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
