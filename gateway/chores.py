@@ -1,6 +1,7 @@
 """What a gateway does beside the straight lines: lanes opened, silence swept, history trimmed, Redis looked after."""
 
 import asyncio
+from contextlib import suppress
 
 from gateway import telemetry
 from gateway.backoff import next_delay_s
@@ -34,10 +35,13 @@ async def open_registry(gateway: Gateway) -> None:
     while True:
         try:
             await gateway.stores.postgres_watch.call("models", gateway.stores.registry.open())
-            return
+            break
         except StoreUnavailable:
             await asyncio.sleep(next_delay_s(attempt, gateway.chance, first_s=0.1, cap_s=2.0))
             attempt += 1
+    # The first batch would do it too: this only spares it the time.
+    with suppress(StoreUnavailable):
+        await gateway.stores.postgres_history.open(gateway.clock.now_ms())
 
 
 async def open_lanes(gateway: Gateway) -> None:

@@ -45,6 +45,11 @@ class PostgresHistory:
         """No batch waits for a partition to be dropped."""
         self._days_ready: set[int] = set()
 
+    async def open(self, now_ms: int) -> None:
+        """Connects and makes the partitions of today, so that no report waits for either.
+        Raises StoreUnavailable; `append` then does both."""
+        await self._link.run(lambda connection: self._make_days(connection, {now_ms // _DAY_MS}))
+
     async def append(self, batch: HistoryBatch) -> Appended:
         """One transaction, committed on return. Raises StoreUnavailable; then nothing is known and
         the same batch may be given again."""
@@ -83,6 +88,9 @@ class PostgresHistory:
     async def _make_partitions(self, connection: AsyncConnection, rows: _Rows) -> None:
         """Once per day of receipt: every row of that day that is not late finds its partition."""
         days = {row.received_ms // _DAY_MS for row in (*rows.fresh[:1], *rows.fresh[-1:], *rows.doubtful)}
+        await self._make_days(connection, days)
+
+    async def _make_days(self, connection: AsyncConnection, days: set[int]) -> None:
         for day in days - self._days_ready:
             first = day - LATE_WINDOW_MS // _DAY_MS - 1
             last = day + AHEAD_WINDOW_MS // _DAY_MS + 1

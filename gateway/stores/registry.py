@@ -1,7 +1,7 @@
 """Devices and models as the gateway asks for them: from memory where it can."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -66,10 +66,15 @@ _GIVE_BOOTS = statement("give_boots")
 class PostgresRegistry:
     """ports.Registry on one connection of its own."""
 
+    known: Callable[[DeviceId], DeviceRecord | None]
+    """From memory only."""
+
     def __init__(self, dsn: str, clock: Clock) -> None:
         self._link = PostgresLink(dsn, name="registry")
         self._clock = clock
         self._records: Bounded[DeviceId, DeviceRecord] = Bounded(MAX_RECORDS)
+        # Asked for every report: the dict's own method spares a call.
+        self.known = self._records.get
         self._unknown_until_s: Bounded[DeviceId, float] = Bounded(MAX_UNKNOWN)
         self._issued: Bounded[tuple[int, int], None] = Bounded(MAX_RECORDS)
         self._models: dict[str, DeviceModel] = {}
@@ -84,10 +89,6 @@ class PostgresRegistry:
 
     async def close(self) -> None:
         await self._link.close()
-
-    def known(self, device_id: DeviceId) -> DeviceRecord | None:
-        """From memory only."""
-        return self._records.get(device_id)
 
     async def load(self, device_ids: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceRecord]:
         """From PostgreSQL for those not in memory; unknown ids are missing in the answer.

@@ -45,6 +45,15 @@ async def test_a_batch_is_stored_as_it_is(history: PostgresHistory, database: st
     assert ask(database, STAMPS) == [(1, BOOT, row.seq, row.frame) for row in rows]
 
 
+async def test_no_batch_of_the_day_waits_for_partitions_once_it_is_open(
+    history: PostgresHistory, database: str
+) -> None:
+    await history.open(NOW_MS)
+    ask(database, "drop function latchkey_make_partitions(date, date)")
+    await history.append(fresh(a_row(1)))
+    assert len(ask(database, STAMPS)) == 1
+
+
 async def test_a_batch_given_again_changes_nothing(history: PostgresHistory, database: str) -> None:
     rows = [a_row(seq) for seq in range(1, 6)]
     await history.append(fresh(*rows))
