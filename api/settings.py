@@ -17,7 +17,8 @@ class Settings:
     postgres_dsn: str
     redis_url: str
     host: str = "127.0.0.1"
-    """Loopback only, while the API has no authentication."""
+    """Loopback only, while the API has no authentication; anything in a container, whose published ports decide
+    who reaches it."""
     port: int = 8080
     """0 takes a free one, which the ready line names."""
     web_dir: Path | None = None
@@ -30,7 +31,7 @@ class Settings:
         return cls(
             postgres_dsn=_needed(environment, "LATCHKEY_POSTGRES_DSN"),
             redis_url=_needed(environment, "LATCHKEY_REDIS_URL"),
-            host=_loopback(environment.get("LATCHKEY_API_HOST") or "127.0.0.1"),
+            host=_host(environment),
             port=_port(environment.get("LATCHKEY_API_PORT") or "8080"),
             web_dir=_web_dir(environment.get("LATCHKEY_WEB_DIR") or ""),
             log_level=_log_level(environment.get("LATCHKEY_LOG_LEVEL") or "info"),
@@ -44,12 +45,16 @@ def _needed(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _loopback(host: str) -> str:
+def _host(environment: Mapping[str, str]) -> str:
+    host = environment.get("LATCHKEY_API_HOST") or "127.0.0.1"
+    contained = environment.get("LATCHKEY_API_CONTAINED") or "no"
+    if contained not in ("yes", "no"):
+        raise BadSettings(f"LATCHKEY_API_CONTAINED is neither yes nor no: {contained!r}")
     try:
         is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError as error:
         raise BadSettings(f"LATCHKEY_API_HOST is no address: {host!r}") from error
-    if not is_loopback:
+    if not is_loopback and contained == "no":
         raise BadSettings(
             f"LATCHKEY_API_HOST is {host}: the API has no authentication yet, so it binds loopback only. "
             "Use 127.0.0.1 and put a proxy that asks who is calling in front of it."

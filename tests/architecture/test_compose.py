@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from api.settings import Settings as ApiSettings
 from cli.main import VERBS
+from gateway.settings import Settings as GatewaySettings
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = frozenset({"name", "services", "volumes", "networks", "configs", "secrets"})
@@ -109,6 +111,22 @@ def test_no_password_stands_in_the_file_and_the_example_names_every_one() -> Non
 def test_our_own_services_run_verbs_that_exist(services: Mapping[str, Mapping[str, Any]]) -> None:
     ours = [service["command"][0] for service in services.values() if service["image"] == "latchkey:local"]
     assert set(ours) <= set(VERBS)
+
+
+def test_gateway_and_api_take_the_settings_they_are_given(
+    services: Mapping[str, Mapping[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "index.html").write_text("the page is built into the image")
+    given = services["api"]["environment"] | {"LATCHKEY_WEB_DIR": str(tmp_path)}
+    api, gateway = (
+        ApiSettings.from_environment(given),
+        GatewaySettings.from_environment(services["gateway"]["environment"]),
+    )
+    assert services["api"]["ports"] == [f"127.0.0.1:{api.port}:{api.port}"]
+    assert f":{api.port}/readyz" in services["api"]["healthcheck"]["test"][-1]
+    assert f":{gateway.gateway_http_port}/readyz" in services["gateway"]["healthcheck"]["test"][-1]
+    assert (gateway.mqtt_host, gateway.redis_url.rpartition("@")[2]) == ("mosquitto", "redis:6379/0")
+    assert str(gateway.mqtt_port) in services["mosquitto"]["healthcheck"]["test"][-1]
 
 
 def test_the_image_holds_every_package_and_installs_only_what_is_locked() -> None:

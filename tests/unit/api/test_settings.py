@@ -30,12 +30,18 @@ def test_any_other_address_is_refused_while_there_is_no_authentication(host: str
         Settings.from_environment({**NEEDED, "LATCHKEY_API_HOST": host})
 
 
+def test_a_container_may_bind_what_its_published_ports_reach() -> None:
+    contained = {**NEEDED, "LATCHKEY_API_HOST": "0.0.0.0", "LATCHKEY_API_CONTAINED": "yes"}
+    assert Settings.from_environment(contained).host == "0.0.0.0"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("LATCHKEY_POSTGRES_DSN", ""),
         ("LATCHKEY_REDIS_URL", ""),
         ("LATCHKEY_API_HOST", "somewhere"),
+        ("LATCHKEY_API_CONTAINED", "perhaps"),
         ("LATCHKEY_API_PORT", "-1"),
         ("LATCHKEY_API_PORT", "65536"),
         ("LATCHKEY_API_PORT", "http"),
