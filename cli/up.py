@@ -35,7 +35,7 @@ def up(
 
     Data stays in .latchkey/up and is there again at the next start. In a second terminal register a device:
 
-      ./latchkey device register bike-0001 --model city_bike
+      ./latchkey device register bike-0001 --model city_bike --kind bike
     """
     with Stack.started(data, timescale=timescale_choice(timescale)) as stack:
         dsn = stack.postgres.ensure_database(DATABASE)

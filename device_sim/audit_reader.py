@@ -25,7 +25,7 @@ _AGAIN_AFTER_S = 1.0
 _TIMEOUT_S = 20.0
 _PAGE = 10_000
 _REACH = timedelta(days=6, hours=20)
-"""The widest raw range that the API answers is seven days."""
+"""Far beyond what a run and its wrong clocks spread over, and what the API answers in one range."""
 
 
 class _Point(Struct):

@@ -24,7 +24,6 @@ MEAN_PARKED_S = 5_400.0
 MEAN_CABINET_TAKE_S = 2_400.0
 MEAN_BANK_OUT_S = 5_400.0
 MEAN_DOOR_USE_S = 3_600.0
-MEAN_STORED_S = 10_800.0
 
 
 @dataclass(frozen=True, slots=True)

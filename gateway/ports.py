@@ -161,6 +161,8 @@ class Appended(Struct, frozen=True):
 
 
 class HistoryStore(Protocol):
+    """Where every report is kept."""
+
     async def append(self, batch: HistoryBatch) -> Appended:
         """One transaction, committed on return. Raises StoreUnavailable; then nothing is known and
         the same batch may be given again."""
@@ -200,7 +202,8 @@ class Leases(Protocol):
     async def renew(self, owner: str, held: Mapping[int, int]) -> frozenset[int]:
         """The lanes that are still ours, now for another 10 s."""
 
-    async def release(self, owner: str, held: Mapping[int, int]) -> None: ...
+    async def release(self, owner: str, held: Mapping[int, int]) -> None:
+        """Another may take these lanes at once. Raises StoreUnavailable."""
 
 
 class LastReports(Protocol):

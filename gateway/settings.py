@@ -37,8 +37,6 @@ class Settings:
     """The shards this gateway tries to hold."""
     broker_queue_messages: int
     """`max_queued_messages` of the broker: the alarm rises at half of it."""
-    timescale: str
-    """`auto`, `off` or `require`."""
     log_level: str
 
     @classmethod
@@ -56,7 +54,6 @@ class Settings:
             gateway_http_port=read.whole("GATEWAY_HTTP_PORT", 0, 65_535, 8090),
             gateway_lanes=read.parsed("GATEWAY_LANES", "lanes such as 0-15 or 0,3,8-11", _lanes, "0-15"),
             broker_queue_messages=read.whole("BROKER_QUEUE_MESSAGES", 100, 2**40, 375_000),
-            timescale=read.choice("TIMESCALE", ("auto", "off", "require"), "auto"),
             log_level=read.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )
 

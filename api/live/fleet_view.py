@@ -60,7 +60,6 @@ class FleetView:
     def __init__(self) -> None:
         self._grid = DeviceGrid()
         self._slots: dict[DeviceId, int] = {}
-        self._by_public_id: dict[str, DeviceId] = {}
         self._entries: list[MapEntry | None] = []
         self._free: list[int] = []
         self._tallies: Counter[Tally] = Counter()
@@ -86,20 +85,12 @@ class FleetView:
             self._put(device_id, entry, slot)
         if before is not None:
             self._tallies[_tally(before)] -= 1
-            if (entry is None or entry.public_id != before.public_id) and (
-                self._by_public_id.get(before.public_id) == device_id
-            ):
-                del self._by_public_id[before.public_id]
         return Succession(before, entry)
 
     def get(self, device_id: DeviceId) -> MapEntry | None:
         """What maps know of the device."""
         slot = self._slots.get(device_id)
         return None if slot is None else self._entries[slot]
-
-    def device_of(self, public_id: str) -> DeviceId | None:
-        """The device that now goes by this public id."""
-        return self._by_public_id.get(public_id)
 
     def tallies(self) -> dict[Tally, int]:
         """How many devices there are of each sort."""
@@ -154,7 +145,6 @@ class FleetView:
             self._entries.append(entry)
         else:
             self._entries[slot] = entry
-        self._by_public_id[entry.public_id] = device_id
         self._tallies[_tally(entry)] += 1
         self._grid.put(slot, lat_e7=entry.lat_e7, lon_e7=entry.lon_e7, traits=traits_of(entry))
 

@@ -3,8 +3,6 @@
 import socket
 
 ASK_TIMEOUT_S = 2.0
-NOT_AUTHORISED = 5
-"""MQTT 3.1.1, table 3.1: Connection Refused, not authorized."""
 
 
 def connack_code(port: int, client_id: str, username: str, password: str) -> int:

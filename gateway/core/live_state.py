@@ -1,4 +1,4 @@
-"""What the gateway believes of one device now, and how a report changes it."""
+"""What the gateway believes of one device now."""
 
 from enum import IntEnum
 

@@ -10,6 +10,7 @@ def heard_at_ms(at_ms: int, received_ms: int) -> int:
 
 
 def presence_of(heard_ms: int, now_ms: int, model: DeviceModel) -> Presence:
+    """By the silence up to `now_ms` (Unix ms, as `heard_ms`) alone."""
     silent_ms = now_ms - heard_ms
     if silent_ms < model.quiet_after_s * 1000:
         return Presence.ONLINE

@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -18,6 +19,15 @@ pytestmark = pytest.mark.e2e
 def place() -> Path:
     """Where this test's servers keep their data."""
     return STATE_FOLDER / "tests" / f"up-{os.getpid()}"
+
+
+def is_ready(page: str) -> bool:
+    try:
+        with urllib.request.urlopen(page + "readyz", timeout=30) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        return False
 
 
 def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(place: Path, tmp_path: Path) -> None:
@@ -36,8 +46,7 @@ def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(place: Pa
         said = out.read_text()
         assert child.poll() is None, said
         page = next(line.split()[1] for line in said.splitlines() if line.startswith("page"))
-        with urllib.request.urlopen(page + "readyz", timeout=30) as answer:
-            assert answer.status == 200
+        until(lambda: is_ready(page), what="the API serves a map that is filled")
         child.send_signal(signal.SIGTERM)
         assert child.wait(60) == 128 + signal.SIGTERM
     finally:

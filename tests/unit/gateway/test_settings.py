@@ -32,7 +32,6 @@ def test_lanes_are_listed_or_ranged() -> None:
         ("LATCHKEY_GATEWAY_HTTP_PORT", "65536"),
         ("LATCHKEY_GATEWAY_LANES", "0-16"),
         ("LATCHKEY_GATEWAY_LANES", ""),
-        ("LATCHKEY_TIMESCALE", "perhaps"),
         ("LATCHKEY_LOG_LEVEL", "loud"),
     ],
 )
