@@ -20,7 +20,7 @@ from api.live.socket import LiveHub
 from api.live.watches import Watches
 from api.logs import log_to_stderr
 from api.routing import surface
-from api.server import bound, server_for
+from api.server import allow_files, bound, server_for
 from api.settings import BadSettings, Settings
 from api.telemetry import ApiTelemetry
 from api.world import World
@@ -104,6 +104,7 @@ def main() -> None:
         sys.stderr.write(f"latchkey api: {error}\n")
         raise SystemExit(2) from error
     log_to_stderr(settings.log_level)
+    allow_files()
     with listener:
         uvloop.run(_serve(settings, listener))
 

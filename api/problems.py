@@ -94,17 +94,23 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:MAX_SAID_CHARS])
 
 
-def problem_response(request: Request, problem: Problem) -> Response:
-    """The problem as an answer to this request."""
+def problem_body(problem: Problem, path: str) -> dict[str, Any]:
+    """The problem as JSON will say it; `path` is what was asked, as far as it is known."""
     body: dict[str, Any] = {
         "type": TYPE_PREFIX + problem.kind,
         "title": problem.kind.replace("_", " ").capitalize(),
         "status": problem.status,
         "detail": problem.detail,
-        "instance": request.url.path,
+        "instance": printable(path),
     }
     if problem.fields:
         body["fields"] = [{"field": fault.field, "detail": fault.detail} for fault in problem.fields]
+    return body
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    """The problem as an answer to this request."""
+    body = problem_body(problem, request.url.path)
     headers = {"Retry-After": str(problem.retry_after_s)} if problem.retry_after_s else None
     return Response(msgspec.json.encode(body), problem.status, headers, MEDIA_TYPE)
 

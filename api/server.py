@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import resource
 import signal
 import socket
 import sys
@@ -10,11 +11,15 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from api.guarded_http import GuardedHttp
 from api.live.socket import LiveSocket
 from api.telemetry import App
 
 GRACE_S = 5
 """For answers that are under way; the whole stop stays below 10 s."""
+
+FILES = 20_000
+"""Twice the map sessions of a process; shells give 1,024."""
 
 BACKLOG = 2_048
 """Thousands of maps come back in the same second after a restart."""
@@ -48,7 +53,7 @@ def server_for(app: App, *, log_level: str) -> AnnouncedServer:
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=GuardedHttp,
         # The upgrade is handed to our own protocol: it can abort a client that stops reading, which
         # no ASGI server offers, and it shares the port with everything else.
         ws=LiveSocket,
@@ -61,6 +66,14 @@ def server_for(app: App, *, log_level: str) -> AnnouncedServer:
         backlog=BACKLOG,
     )
     return AnnouncedServer(config)
+
+
+def allow_files() -> None:
+    """Lets this process open as many files as its sessions need, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -36,6 +36,13 @@ PING_WHILE_SENDING_S = 2.0
 PING_WHILE_SILENT_S = 20.0
 """Below the 30 s after which mobile networks forget an idle connection; costs a phone little."""
 
+MAX_FRAMES_PER_SWEEP = 100
+"""Frames of any sort that a client may send between two sweeps: ten times what a nervous hand and pongs make. Pings,
+empty fragments and refused frames cost the loop that everyone shares, and each fragment is kept."""
+
+PARSED_AT_ONCE_BYTES = 4 * 1024
+"""Between two looks at that bound: 7 ms of the smallest frames there are."""
+
 CLOSE_WITHIN_S = 2.0
 """What a client gets to answer a close frame before the connection is cut."""
 
@@ -86,6 +93,7 @@ class LiveSocket(asyncio.Protocol):
         self._fragments: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._not_before_s = 0.0
+        self._frames_since_sweep = 0
         self._blocked_since_s: float | None = None
         self._sent_since_ping = False
         self._pinged_at_s = self._loop.time()
@@ -104,13 +112,17 @@ class LiveSocket(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=0)
 
     def data_received(self, data: bytes) -> None:
-        self._wire.receive_data(data)
-        for event in self._wire.events_received():
-            if isinstance(event, Request):
-                self._open(event)
-            elif isinstance(event, Frame):
-                self._take(event)
-        self._write_out()
+        for start in range(0, len(data), PARSED_AT_ONCE_BYTES):
+            self._wire.receive_data(data[start : start + PARSED_AT_ONCE_BYTES])
+            for event in self._wire.events_received():
+                if isinstance(event, Request):
+                    self._open(event)
+                elif isinstance(event, Frame):
+                    self._take(event)
+            if self._frames_since_sweep > MAX_FRAMES_PER_SWEEP:
+                self._fail_flood()
+                return
+            self._write_out()
         self.flush()
 
     def eof_received(self) -> None:
@@ -165,6 +177,7 @@ class LiveSocket(asyncio.Protocol):
 
     def check(self, now_s: float) -> None:
         """Closes a client that stopped reading; pings one that has not been asked for a while."""
+        self._frames_since_sweep = 0
         blocked = self._blocked_since_s is not None and now_s - self._blocked_since_s > STUCK_AFTER_S
         silent = self._pong_awaited and now_s - self._pinged_at_s > STUCK_AFTER_S
         if self._close_by_s is not None and now_s > self._close_by_s:
@@ -205,7 +218,13 @@ class LiveSocket(asyncio.Protocol):
             self._session = LiveSession(self._hub.shared, now_s=self._loop.time())
             self._hub.sockets[self._session] = self
 
+    def _fail_flood(self) -> None:
+        """No farewell of its own to wait for: whoever floods does not listen."""
+        self._close(UNREASONABLE)
+        self._transport.close()
+
     def _take(self, frame: Frame) -> None:
+        self._frames_since_sweep += 1
         if frame.opcode is Opcode.PONG:
             self._pong_awaited = False
         elif frame.opcode is Opcode.BINARY:

@@ -16,6 +16,8 @@ from gateway.ports import StoreUnavailable
 NAME_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 """What device ids and public ids are made of."""
 
+AFTER_PATTERN = r"^[A-Za-z0-9._:-]{0,64}$"
+
 router = APIRouter(tags=["devices"])
 
 
@@ -36,7 +38,7 @@ async def device(
 @router.get("/v1/devices", summary="Registered devices", responses=responses(422, 503))
 async def devices(
     request: Request,
-    after: Annotated[str, Query(max_length=64, description="The `next` of the page before")] = "",
+    after: Annotated[str, Query(pattern=AFTER_PATTERN, description="The `next` of the page before")] = "",
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> DevicePage:
     """In the order of device ids; ask again with `after` until `next` is null."""

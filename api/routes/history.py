@@ -48,8 +48,11 @@ async def history(
     """Oldest first; ask again with `after` until `next` is null."""
     world = world_of(request)
     end = until or instant(world.clock.now_ms())
+    _refuse_unreal("to", end)
     start = since or end - DEFAULT_RANGE
-    _refuse_unreal(start, end)
+    _refuse_unreal("from", start)
+    if not start < end:
+        raise bad_request([FieldFault("from", "must be before `to`")])
     device = await known_device(world, name)
     question = HistoryQuestion(device.record.device_no, step, unix_ms(start), unix_ms(end), limit, after)
     try:
@@ -69,12 +72,10 @@ async def history(
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _refuse_unreal(start: datetime, end: datetime) -> None:
-    """Raises Problem for a range that is empty or not of our time."""
-    if not start < end:
-        raise bad_request([FieldFault("from", "must be before `to`")])
-    if start < EARLIEST or end > LATEST:
-        raise bad_request([FieldFault("from, to", f"must lie between {EARLIEST:%Y} and {LATEST:%Y}")])
+def _refuse_unreal(field: str, moment: datetime) -> None:
+    """Raises Problem for a moment that is not of our time. Before any arithmetic: the year 1 has no yesterday."""
+    if not EARLIEST <= moment <= LATEST:
+        raise bad_request([FieldFault(field, f"must lie between {EARLIEST:%Y} and {LATEST:%Y}")])
 
 
 def _point(point: RawPoint | StepPoint) -> RawPointModel | StepPointModel:

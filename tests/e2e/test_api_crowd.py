@@ -94,7 +94,7 @@ async def test_the_stuck_are_closed_and_the_healthy_end_with_the_last_value_of_e
             async def metrics() -> str:
                 return (await http.get("/metrics")).text
 
-            async def ready() -> bool:
+            async def ready() -> bool | None:
                 return (await http.get("/readyz")).status_code == 200
 
             await until_async(ready)
@@ -109,7 +109,7 @@ async def test_the_stuck_are_closed_and_the_healthy_end_with_the_last_value_of_e
                 stuck.enter_context(await asyncio.to_thread(stuck_client, api.http_port, EVERYWHERE))
             stuck_at_s = time.monotonic()
 
-            async def all_closed() -> bool:
+            async def all_closed() -> bool | None:
                 return f"latchkey_api_map_stuck_total {STUCK}.0" in await metrics()
 
             await until_async(all_closed)

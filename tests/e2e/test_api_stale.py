@@ -55,7 +55,7 @@ async def test_a_stopped_gateway_makes_the_map_stale_and_a_started_one_heals_it(
 async def _until_stale(client: ClientConnection, stale: bool) -> None:
     """Takes frames until one says so."""
 
-    async def said() -> bool:
+    async def said() -> bool | None:
         return bool(json.loads(await client.recv())["stale"] is stale)
 
     await until_async(said)

@@ -37,7 +37,7 @@ async def test_steps_have_their_own_points() -> None:
     ("parameters", "kind", "field"),
     [
         ({"from": "2026-09-02T00:00:00Z", "to": "2026-09-01T00:00:00Z"}, "bad_request", "from"),
-        ({"from": "1990-01-01T00:00:00Z"}, "bad_request", "from, to"),
+        ({"from": "1990-01-01T00:00:00Z"}, "bad_request", "from"),
         ({"from": "2026-09-01T00:00:00"}, "bad_request", "from"),
         ({"from": "2020-09-01T00:00:00Z"}, "range_too_wide", "from, to"),
         ({"step": "5m"}, "bad_request", "step"),

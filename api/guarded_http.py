@@ -1,0 +1,145 @@
+"""The HTTP edge with bounds on what a peer may make it wait for, keep or read."""
+
+import asyncio
+import resource
+from functools import cache
+from typing import cast
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.problems import MEDIA_TYPE, Problem, problem_body
+
+MAX_HEAD_BYTES = 16 * 1024
+"""Request line and headers: a browser with its cookies sends 2 KiB, proxies allow 8."""
+
+HEAD_WITHIN_S = 10.0
+"""From the connection or the first byte of a request to the end of its headers, on the worst mobile network."""
+
+TAKEN_WITHIN_S = 30.0
+"""For 64 KiB of an answer to leave; who takes none of it for so long is gone."""
+
+SPARE_FILES = 256
+"""Descriptors for stores, logs and the listener, out of those a process may have."""
+
+_TOO_LARGE = Problem("head_too_large", 431, f"Request line and headers have at most {MAX_HEAD_BYTES} bytes.")
+_TOO_SLOW = Problem("request_timeout", 408, f"Headers must be complete within {HEAD_WITHIN_S:.0f} s.")
+_REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large", 408: b"Request Timeout"}
+
+
+@cache
+def max_connections() -> int:
+    """Of everyone together: behind a proxy all come from one address. The next one is dropped at once, because a
+    process without descriptors can accept nobody, and cannot reach its stores either."""
+    return max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES)
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """One connection of the server, as its base class serves it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base
+        self._head_bytes = 0
+        self._in_head = True
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
+        if len(self.connections) >= max_connections():
+            # Its base class has not begun, and must not hear of the end.
+            self._refused = True
+            transport.abort()
+            return
+        self._refused = False
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_deadline()
+        self._taken()
+        if not self._refused:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(_TOO_LARGE)
+        elif self._deadline is None and not self._is_answering:
+            # Neither the rest of a body that nobody wants nor empty lines keep a connection open.
+            self._expect_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        if self._deadline is None:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._forget_deadline()
+        # What one read brought may hold many requests; only then is each weighed.
+        large = self._head_bytes > MAX_HEAD_BYTES
+        self._head_bytes = 0
+        if large and len(self.url) + sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD_BYTES:
+            self._refuse(_TOO_LARGE)
+            return
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck = self.loop.call_later(TAKEN_WITHIN_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._taken()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(Problem("bad_request", 400, msg))
+
+    def on_body(self, body: bytes) -> None:
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        if not self.transport.is_closing():
+            super().handle_websocket_upgrade()
+
+    def _expect_head(self) -> None:
+        self._deadline = self.loop.call_later(HEAD_WITHIN_S, self._head_late)
+
+    def _head_late(self) -> None:
+        if self._is_answering:
+            # We may be the ones who do not read on.
+            self._expect_head()
+        else:
+            self._refuse(_TOO_SLOW)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _taken(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+
+    @property
+    def _is_answering(self) -> bool:
+        # Its base class declares it as always there, and sets None until the first request.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    def _refuse(self, problem: Problem) -> None:
+        """Says why, unless an answer is under way, and closes."""
+        self._forget_deadline()
+        if not self._is_answering and not self.transport.is_closing():
+            body = msgspec.json.encode(problem_body(problem, ""))
+            head = b"HTTP/1.1 %d %s\r\n" % (problem.status, _REASONS[problem.status])
+            head += b"content-type: %s\r\ncontent-length: %d\r\n" % (MEDIA_TYPE.encode(), len(body))
+            self.transport.write(head + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
