@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,9 @@ from tests.unit.api.live.entries import entry
 from tests.unit.api.live.map_client import MapClient
 
 pytestmark = pytest.mark.e2e
+
+Asked = Callable[[], bool | Awaitable[bool | None] | None]
+"""What a condition may be, with its type said: it cannot be inferred from a coroutine function."""
 
 DEVICES, STREETS = 1_000, 20
 HEALTHY, STUCK = 180, 20
@@ -62,6 +66,14 @@ async def _read(port: int, street: int, client: MapClient, begun: list[int]) -> 
             client.take(frame)
 
 
+async def _is_ready(http: httpx.AsyncClient) -> bool:
+    return (await http.get("/readyz")).status_code == 200
+
+
+async def _tells(http: httpx.AsyncClient, series: str) -> bool:
+    return series in (await http.get("/metrics")).text
+
+
 def _has_the_last_values(client: MapClient) -> bool:
     times = [device["at"] for device in client.devices.values()]
     return len(times) == DEVICES // STREETS and set(times) == {2**40}
@@ -90,13 +102,7 @@ async def test_the_stuck_are_closed_and_the_healthy_end_with_the_last_value_of_e
                 base_url=f"http://127.0.0.1:{api.http_port}", trust_env=False, timeout=30
             ) as http,
         ):
-
-            async def metrics() -> str:
-                return (await http.get("/metrics")).text
-
-            async def ready() -> bool | None:
-                return (await http.get("/readyz")).status_code == 200
-
+            ready: Asked = partial(_is_ready, http)
             await until_async(ready)
             before_bytes = _rss_bytes(api.pid)
             readers = [
@@ -108,10 +114,7 @@ async def test_the_stuck_are_closed_and_the_healthy_end_with_the_last_value_of_e
             for _ in range(STUCK):
                 stuck.enter_context(await asyncio.to_thread(stuck_client, api.http_port, EVERYWHERE))
             stuck_at_s = time.monotonic()
-
-            async def all_closed() -> bool | None:
-                return f"latchkey_api_map_stuck_total {STUCK}.0" in await metrics()
-
+            all_closed: Asked = partial(_tells, http, f"latchkey_api_map_stuck_total {STUCK}.0")
             await until_async(all_closed)
             assert time.monotonic() - stuck_at_s < CLOSED_WITHIN_S + SLOW_MACHINE_S
             grown_bytes = _rss_bytes(api.pid) - before_bytes
@@ -120,7 +123,7 @@ async def test_the_stuck_are_closed_and_the_healthy_end_with_the_last_value_of_e
             for start in range(0, DEVICES, BATCH):
                 await writer.put_all(_fleet(2**40)[start : start + BATCH])
             await until_async(lambda: all(map(_has_the_last_values, clients)))
-            assert f"latchkey_api_map_sessions {HEALTHY}.0" in await metrics()
+            assert await _tells(http, f"latchkey_api_map_sessions {HEALTHY}.0")
             for reader in readers:
                 reader.cancel()
     assert grown_bytes < (HEALTHY + STUCK) * BYTES_PER_CLIENT + SHARED_BYTES, grown_bytes

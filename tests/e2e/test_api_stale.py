@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,9 @@ from tests.support.processes import running
 from tests.support.waiting import until_async
 
 pytestmark = pytest.mark.e2e
+
+Asked = Callable[[], bool | Awaitable[bool | None] | None]
+"""What a condition may be, with its type said: it cannot be inferred from a coroutine function."""
 
 STALE_WITHIN_S = 15.0
 SLOW_MACHINE_S = 5.0
@@ -55,7 +59,8 @@ async def test_a_stopped_gateway_makes_the_map_stale_and_a_started_one_heals_it(
 async def _until_stale(client: ClientConnection, stale: bool) -> None:
     """Takes frames until one says so."""
 
-    async def said() -> bool | None:
+    async def said() -> bool:
         return bool(json.loads(await client.recv())["stale"] is stale)
 
-    await until_async(said)
+    asked: Asked = said
+    await until_async(asked)
