@@ -49,8 +49,9 @@ class _Codec(Generic[Message]):
         if len(frame) > MAX_FRAME_BYTES:
             raise MalformedFrame(f"longer than {MAX_FRAME_BYTES} bytes", f"byte {MAX_FRAME_BYTES}")
         try:
-            if not frame.startswith(_JSON_STARTS) and encoding_of(frame) is Encoding.CBOR:
+            if frame and 0xA0 <= frame[0] <= 0xBF:
                 return msgspec.convert(cbor.read_fields(frame, self._keys), self._kind)
+            encoding_of(frame)
             if len(frame) > MAX_JSON_BRACKETS and frame.count(b"{") + frame.count(b"[") > MAX_JSON_BRACKETS:
                 raise MalformedFrame(f"JSON: more than {MAX_JSON_BRACKETS} objects and arrays", "$")
             return self._json.decode(frame)
