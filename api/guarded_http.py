@@ -40,6 +40,7 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base
         self._head_bytes = 0
         self._in_head = True
+        self._upgraded = False
         self._deadline: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
         if len(self.connections) >= max_connections():
@@ -64,7 +65,7 @@ class GuardedHttp(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
-        elif self._deadline is None and not self._is_answering:
+        elif self._deadline is None and not self._is_answering and not self._upgraded:
             # Neither the rest of a body that nobody wants nor empty lines keep a connection open.
             self._expect_head()
 
@@ -106,6 +107,8 @@ class GuardedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         if not self.transport.is_closing():
+            # From here on the map's own protocol serves the connection: no head will follow.
+            self._upgraded = True
             super().handle_websocket_upgrade()
 
     def _expect_head(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.json import decode
 from msgspec.structs import replace
+from websockets.asyncio.client import connect
 
 from api import guarded_http
 from api.guarded_http import MAX_HEAD_BYTES
@@ -64,6 +65,16 @@ async def test_a_head_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(guarded_http, "HEAD_WITHIN_S", 0.05)
     async with serving() as surface:
         assert (await _asked(surface, dribble)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_map_connection_outlives_the_deadline_of_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded_http, "HEAD_WITHIN_S", 1.0)
+    async with serving() as surface, connect(f"ws://127.0.0.1:{surface.port}/v1/live") as socket:
+        # Opened later, so when its time is up, so is that of the map connection's head.
+        assert (await _asked(surface, b"GET /livez HT")).startswith(b"HTTP/1.1 408 ")
+        await (await socket.ping())
+        await socket.send('{"type":"unwatch"}')
+        await (await socket.ping())
 
 
 async def test_the_rest_of_an_unwanted_body_keeps_no_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
