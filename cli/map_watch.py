@@ -27,6 +27,7 @@ class MapWatch:
         self._timed = timed
         self.devices: dict[str, Any] = {}
         self.changes = 0
+        self._newest_at: dict[str, int] = {}
         self.lags = Latencies()
         """From the making of a report until its change came in."""
         self.refused = ""
@@ -49,6 +50,9 @@ class MapWatch:
         match frame["type"]:
             case "snapshot":
                 self.devices = {device["id"]: device for device in frame["devices"]}
+                for device in frame["devices"]:
+                    if device["id"] in self._timed:
+                        self._newest_at[device["id"]] = device["at"]
             case "changes":
                 for device in (*frame["shown"], *frame["moved"]):
                     self._time(device, now_ms)
@@ -60,7 +64,7 @@ class MapWatch:
                 self.refused = f"{frame['reason']}: {frame['detail']}"
 
     def _time(self, device: Mapping[str, Any], now_ms: float) -> None:
-        before = self.devices.get(device["id"])
-        # A device that went quiet changes without a report: that says nothing about our speed.
-        if device["id"] in self._timed and (before is None or device["at"] > before["at"]):
+        """A device that went quiet, or is shown again after a reconnect, says nothing about our speed."""
+        if device["id"] in self._timed and device["at"] > self._newest_at.get(device["id"], 0):
+            self._newest_at[device["id"]] = device["at"]
             self.lags.add((now_ms - device["at"]) / 1000)
