@@ -1,9 +1,11 @@
 """What the API process is told from outside, read once."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from gateway.addresses import postgres_dsn, redis_url
 
 
 class BadSettings(Exception):
@@ -29,8 +31,8 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Raises BadSettings, with the variable to set."""
         return cls(
-            postgres_dsn=_needed(environment, "LATCHKEY_POSTGRES_DSN"),
-            redis_url=_needed(environment, "LATCHKEY_REDIS_URL"),
+            postgres_dsn=_secret(environment, "LATCHKEY_POSTGRES_DSN", postgres_dsn),
+            redis_url=_secret(environment, "LATCHKEY_REDIS_URL", redis_url),
             host=_host(environment),
             port=_port(environment.get("LATCHKEY_API_PORT") or "8080"),
             web_dir=_web_dir(environment.get("LATCHKEY_WEB_DIR") or ""),
@@ -43,6 +45,14 @@ def _needed(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise BadSettings(f"{name} is not set")
     return value
+
+
+def _secret(environment: Mapping[str, str], name: str, check: Callable[[str], str]) -> str:
+    """A password stands in it, so the refusal does not repeat it."""
+    try:
+        return check(_needed(environment, name))
+    except ValueError as error:
+        raise BadSettings(f"{name} cannot be used: {error}") from None
 
 
 def _host(environment: Mapping[str, str]) -> str:

@@ -28,12 +28,17 @@ def migrate(
 
     Example: ./latchkey migrate --dsn postgresql://latchkey@db/latchkey --timescale require
     """
+    from gateway.addresses import postgres_dsn
     from gateway.stores.migrate import MigrationRefused
     from gateway.stores.migrate import migrate as bring_up_to_date
 
     try:
+        address = postgres_dsn(dsn or setting(POSTGRES_DSN))
+    except ValueError as error:
+        raise typer.BadParameter(f"the connection string cannot be used: {error}") from None
+    try:
         done = bring_up_to_date(
-            dsn or setting(POSTGRES_DSN),
+            address,
             timescale_choice(timescale or os.environ.get("LATCHKEY_TIMESCALE", "auto")),
         )
     except MigrationRefused as refused:

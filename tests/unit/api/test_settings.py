@@ -57,3 +57,16 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(name: str, value: 
 def test_a_page_that_was_built_is_served(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<p>map</p>")
     assert Settings.from_environment({**NEEDED, "LATCHKEY_WEB_DIR": str(tmp_path)}).web_dir == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LATCHKEY_POSTGRES_DSN", "host=h password=correct horse"),
+        ("LATCHKEY_REDIS_URL", "redis://:correct/horse@h:6379/0"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(name: str, value: str) -> None:
+    with pytest.raises(BadSettings, match=name) as refused:
+        Settings.from_environment({**NEEDED, name: value})
+    assert "horse" not in str(refused.value)

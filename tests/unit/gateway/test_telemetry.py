@@ -27,3 +27,18 @@ def test_every_metric_has_a_prefix_and_no_device_in_its_labels() -> None:
         assert metric.name.startswith(("latchkey_", "process_", "python_")), metric.name
         for sample in metric.samples:
             assert not {"device", "device_id", "topic"} & sample.labels.keys()
+
+
+def test_an_exception_is_logged_without_the_values_of_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure_logs("INFO")
+    try:
+        password = "correct-horse"
+        try:
+            raise LookupError(str(len(password)))
+        except LookupError:
+            structlog.get_logger().exception("batch_failed")
+    finally:
+        structlog.reset_defaults()
+    line = capsys.readouterr().err
+    assert "LookupError" in line
+    assert password not in line
