@@ -19,6 +19,9 @@ SAVE_EVERY_MS = 60_000
 """How old `last_report` may be: what a rebuild reads from history per device stays within a minute or so."""
 
 
+MAX_SEQ = 2**63 - 1
+"""What a stamp may hold."""
+
 GivenSeqs = dict[int, tuple[Arrived, int]]
 """What reports without a seq were given on arrival, by identity: the same again when their batch is tried again.
 (Neither content nor packet id tells them apart: a device repeats itself, and QoS 0 has no packet id.)"""
@@ -144,7 +147,9 @@ def _seq_on_arrival(reports: DeviceReports, received_ms: int) -> int:
     else:
         state = reports.cached.state
         last = state.seq if state is not None and state.boot == 0 else 0
-    return max(last + 1, received_ms * 1000)
+    on_arrival = received_ms * 1000
+    # Nothing comes after the last number there is: such a report is late, which tells the operator in time.
+    return max(last + 1, on_arrival) if last < MAX_SEQ else on_arrival
 
 
 def _row(stamped: StampedReport, device: DeviceRecord, kind: Kind) -> HistoryRow:

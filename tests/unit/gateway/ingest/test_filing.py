@@ -6,7 +6,7 @@ from firmware_protocol.messages import DeviceId, Report
 from firmware_protocol.topics import shard_of
 from gateway.core.device import DeviceRecord, Status
 from gateway.ingest.admission import Admitted
-from gateway.ingest.filing import SAVE_EVERY_MS, Filing, GivenSeqs, file_reports
+from gateway.ingest.filing import MAX_SEQ, SAVE_EVERY_MS, Filing, GivenSeqs, file_reports
 from gateway.ingest.state_cache import CachedState
 from gateway.ports import Arrived
 from tests.support.fakes.samples import (
@@ -62,6 +62,15 @@ def test_a_newer_boot_is_above_every_seq_of_the_older() -> None:
         arrived(A, bike_report(10, boot=BOOT - 1)),
     ]
     assert seqs(file(*batch)) == ([9, 1], [10])
+
+
+def test_after_the_last_seq_there_is_the_stamp_given_on_arrival_is_late_and_can_be_stored() -> None:
+    at_the_end = CachedState(1, structs.replace(state(A, 1), boot=0, seq=MAX_SEQ))
+    assert seqs(file(basic(None), basic(None), cached=at_the_end)) == (
+        [],
+        [BOOT_MS * 1000, BOOT_MS * 1000 + 1],
+    )
+    assert seqs(file(basic(MAX_SEQ), basic(None))) == ([MAX_SEQ], [BOOT_MS * 1000])
 
 
 def test_without_a_seq_the_stamp_is_given_on_arrival_and_rises() -> None:
