@@ -3,11 +3,17 @@
 from firmware_protocol.errors import MalformedFrame
 from firmware_protocol.limits import MAX_CBOR_DEPTH
 
+MAX_ITEMS = 600
+"""How far a fault is looked for: half a millisecond, so that one device's nonsense does not take the time of all.
+A cabinet of 24 slots has fewer."""
+
 _UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG = range(7)
 
 
 def locate_fault(frame: bytes) -> MalformedFrame | None:
-    """The first fault of the frame as this wire reads it, with its byte; None when it is one sound map."""
+    """The first fault of the frame as this wire reads it, with its byte; None when it is one sound map. A frame of
+    more than MAX_ITEMS is said to be at fault behind them: only a frame that is refused, or looks like two, is asked
+    about."""
     walk = _Walk(frame)
     try:
         walk.item(0)
@@ -21,11 +27,15 @@ class _Walk:
 
     def __init__(self, frame: bytes) -> None:
         self._frame = frame
+        self._items = 0
         self.at = 0
 
     def item(self, depth: int) -> object:
         """Steps over one item; what it returns can be compared with other map keys."""
         start = self.at
+        self._items += 1
+        if self._items > MAX_ITEMS:
+            raise _fault("broken, or not one map, somewhere behind", start)
         initial = self._take(1)[0]
         major, low = initial >> 5, initial & 31
         if low == 31:

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from firmware_protocol.cbor import REPORT_KEYS, read_fields
-from firmware_protocol.cbor_faults import locate_fault
+from firmware_protocol.cbor_faults import MAX_ITEMS, locate_fault
 from firmware_protocol.errors import MalformedFrame
 
 keys = st.integers(-(2**64), 2**64 - 1) | st.text(max_size=3)
@@ -53,3 +53,12 @@ def test_a_changed_byte_is_accepted_by_both_or_refused_by_both(
         assert fault is not None or any(byte >= 0xE0 for byte in frame)
     else:
         assert fault is None
+
+
+def test_a_fault_is_looked_for_in_so_many_items_only() -> None:
+    many = b"\xa2\x18\x63\x99\x3f\x00" + b"\x00" * 0x3F00 + b"\x18\x64\xff"
+    fault = locate_fault(many)
+    assert fault is not None
+    # The map, its key, the array, then the array's items of one byte each.
+    assert fault.at == f"byte {6 + MAX_ITEMS - 3}"
+    assert is_refused(many)
