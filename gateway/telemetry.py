@@ -8,6 +8,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -35,6 +37,9 @@ STORED_ROWS = _counter("stored_rows", "Rows committed to history")
 DOUBTFUL = _counter("doubtful_rows", "Rows that might have been there already and went through staging")
 DOUBLED = _counter("doubled_rows", "Rows that history had already, byte for byte")
 QUARANTINED = _counter("quarantined_frames", "Frames put aside for a person, by reason", ("reason",))
+MALFORMED_DROPPED = _counter(
+    "dropped_malformed_frames", "Malformed frames beyond what may wait for a store that is away: not kept"
+)
 ANNOUNCED = _counter("announced_changes", "Changes of live state that maps were told of")
 MISMATCHED = _counter("mismatched_states", "Live states another writer had changed in between")
 ONLY_LATE = _counter("only_late_devices", "Devices whose numbering went back, so that all they say is late")
@@ -77,6 +82,8 @@ UNPUBLISHED = _counter(
 LANES_HELD = _gauge("lanes_held", "Lanes whose lease is held")
 LANES_PARKED = _gauge("lanes_parked", "Lanes given up because another client keeps taking them")
 BROKER = _gauge("broker", "The broker's own counters", ("counter",))
+BROKER_DISK_FREE = _gauge("broker_disk_free_bytes", "Room on the disk of the broker, where it can be seen")
+BROKER_DISK_ALARM = _gauge("broker_disk_alarm", "1 while the broker may not be able to keep what it confirms")
 QUEUE_ALARM = _gauge("broker_queue_alarm", "1 while the broker queues more than half of what it may")
 
 FIRST_OBSERVATIONS = (
@@ -95,7 +102,8 @@ def configure_logs(level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.dict_tracebacks,
+            # Never the values of variables: passwords are among them, and whole batches of frames.
+            ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 
 from gateway import telemetry
+from gateway.broker_disk import BrokerDisk
 from gateway.counting import MetricCounters
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
 from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
@@ -13,7 +14,7 @@ from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
 from gateway.ingest.silence_wheel import SilenceWheel
 from gateway.ingest.take_hellos import HelloPorts, take_hellos
 from gateway.ingest.take_reports import ReportPorts, TakeReports
-from gateway.intake import AlwaysOpen, Intake
+from gateway.intake import BYTE_BUDGET, AlwaysOpen, Intake
 from gateway.mqtt.broker_watch import BrokerWatch
 from gateway.mqtt.connection import Address, Connection, Surroundings
 from gateway.mqtt.lane_sessions import LaneSessions, lane_specs
@@ -32,6 +33,9 @@ from gateway.watched_stores import Watch, WatchedHistory, WatchedLiveStates
 
 MAX_PENDING_HELLOS = 20_000
 """Four storms of 5,000 devices at once; whoever comes later repeats its hello within minutes."""
+
+MAX_PENDING_BYTES = 2 * BYTE_BUDGET
+"""The budget, and once more for malformed hellos: while a store is away nothing else comes in beyond the budget."""
 
 log = telemetry.logger()
 
@@ -90,6 +94,7 @@ class Gateway:
         self.broker = BrokerWatch(
             settings.gateway_name, account, around, queue_messages=settings.broker_queue_messages
         )
+        self.broker_disk = BrokerDisk(settings.broker_folder)
         self._wire_flows()
 
     def _wire_flows(self) -> None:
@@ -124,7 +129,10 @@ class Gateway:
     # --- Receiver --------------------------------------------------------------------------------
 
     def took_reports(self, arrived: list[Arrived], size_bytes: int) -> None:
-        self.reports.take(arrived, size_bytes)
+        if self.reports.pending_bytes > MAX_PENDING_BYTES:
+            arrived = self._without_malformed(arrived)
+        if arrived:
+            self.reports.take(arrived, size_bytes)
 
     def took_hellos(self, hellos: list[ArrivedHello]) -> None:
         if self.hellos.pending > MAX_PENDING_HELLOS:
@@ -132,6 +140,14 @@ class Gateway:
             self.sessions.acknowledge([hello.delivery for hello in hellos])
         else:
             self.hellos.take(hellos, 0)
+
+    def _without_malformed(self, arrived: list[Arrived]) -> list[Arrived]:
+        """Counted and acknowledged instead of kept for a person: the sessions that never pause bring them."""
+        malformed = [one for one in arrived if one.report is None]
+        if malformed:
+            telemetry.MALFORMED_DROPPED.inc(len(malformed))
+            self.sessions.acknowledge([one.delivery for one in malformed])
+        return [one for one in arrived if one.report is not None]
 
     # --- Valve -----------------------------------------------------------------------------------
 
@@ -181,6 +197,8 @@ class Gateway:
             reasons.append(f"Redis away: {stores.redis_watch.away}")
         if self.reports.failure:
             reasons.append(f"reports wait: {self.reports.failure}")
+        if self.broker_disk.reason:
+            reasons.append(self.broker_disk.reason)
         return reasons + self.sessions.not_live(frozenset(keeper.held))
 
     # --- flows -----------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The parts of a gateway, before anything runs."""
 
-from firmware_protocol.messages import DeviceId, Hello
+from firmware_protocol.messages import DeviceId, Hello, Report
 from gateway import wiring
-from gateway.ports import ArrivedHello, Delivery
+from gateway.ports import Arrived, ArrivedHello, Delivery
 from gateway.telemetry import REGISTRY
 from tests.support.lonely_gateway import lonely_gateway
 
@@ -46,3 +46,20 @@ async def test_a_flood_of_hellos_is_bounded() -> None:
     gateway.took_hellos([hello])
     assert gateway.hellos.pending == wiring.MAX_PENDING_HELLOS + 1
     assert REGISTRY.get_sample_value("latchkey_dropped_hellos_total") == before + 1
+
+
+async def test_a_flood_of_malformed_hellos_while_a_store_is_away_is_bounded() -> None:
+    gateway = lonely_gateway()
+    delivery = Delivery("lk-gw-03-now", 1, 1)
+    malformed = Arrived(3, DeviceId("bike-1"), None, b"x" * 16_000, 0, delivery, False, "not a map", "$")
+    report = Arrived(3, DeviceId("bike-1"), Report(seq=1), b"{}", 0, Delivery("lk-gw-03", 1, 1), False)
+    before = REGISTRY.get_sample_value("latchkey_dropped_malformed_frames_total") or 0.0
+    floods = 3 * wiring.MAX_PENDING_BYTES // 1_600_000
+    for _ in range(floods):
+        gateway.took_reports([malformed] * 100, 1_600_000)
+    assert gateway.reports.pending_bytes <= wiring.MAX_PENDING_BYTES + 1_600_000
+    dropped = (REGISTRY.get_sample_value("latchkey_dropped_malformed_frames_total") or 0.0) - before
+    assert gateway.reports.pending + dropped == floods * 100
+    waiting = gateway.reports.pending
+    gateway.took_reports([malformed, report], 16_002)
+    assert gateway.reports.pending == waiting + 1
