@@ -159,6 +159,7 @@ async def count_presence(gateway: Gateway) -> None:
 async def measure(gateway: Gateway) -> None:
     """Gauges that no batch sets, so that they move while none comes through."""
     while True:
+        gateway.broker_disk.look()
         telemetry.PENDING_REPORTS.set(gateway.reports.pending)
         telemetry.PENDING_BYTES.set(gateway.reports.pending_bytes)
         telemetry.COMMIT_LAG.set(gateway.reports.waiting_ms() / 1000)

@@ -4,7 +4,10 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
+
+from gateway.addresses import postgres_dsn, redis_url
 
 LANES = 16
 
@@ -37,6 +40,8 @@ class Settings:
     """The shards this gateway tries to hold."""
     broker_queue_messages: int
     """`max_queued_messages` of the broker: the alarm rises at half of it."""
+    broker_folder: Path | None
+    """Where the broker keeps its database, if on this machine: its disk is then watched."""
     log_level: str
 
     @classmethod
@@ -44,8 +49,8 @@ class Settings:
         """Raises BadSetting, naming the variable and what it must be."""
         read = _Reader(environment)
         return cls(
-            postgres_dsn=read.text("POSTGRES_DSN", "a PostgreSQL connection string"),
-            redis_url=read.text("REDIS_URL", "an address such as redis://127.0.0.1:6379/0"),
+            postgres_dsn=read.secret("POSTGRES_DSN", "a PostgreSQL connection string", postgres_dsn),
+            redis_url=read.secret("REDIS_URL", "an address such as redis://127.0.0.1:6379/0", redis_url),
             mqtt_host=read.text("MQTT_HOST", "a host name", "127.0.0.1"),
             mqtt_port=read.whole("MQTT_PORT", 1, 65_535, 1884),
             mqtt_username=read.text("MQTT_USERNAME", "a user of the internal listener", "lk-gateway"),
@@ -54,6 +59,7 @@ class Settings:
             gateway_http_port=read.whole("GATEWAY_HTTP_PORT", 0, 65_535, 8090),
             gateway_lanes=read.parsed("GATEWAY_LANES", "lanes such as 0-15 or 0,3,8-11", _lanes, "0-15"),
             broker_queue_messages=read.whole("BROKER_QUEUE_MESSAGES", 100, 2**40, 375_000),
+            broker_folder=read.parsed("BROKER_FOLDER", "a folder", _folder, "", empty=True),
             log_level=read.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )
 
@@ -70,8 +76,18 @@ class _Reader:
             raise BadSetting(f"LATCHKEY_{name}", wanted, "")
         return value
 
-    def parsed(self, name: str, wanted: str, parse: Callable[[str], Value], default: str) -> Value:
-        value = self.text(name, wanted, default)
+    def secret(self, name: str, wanted: str, check: Callable[[str], str]) -> str:
+        """Text that holds a password: the refusal does not repeat it."""
+        value = self.text(name, wanted)
+        try:
+            return check(value)
+        except ValueError:
+            raise BadSetting(f"LATCHKEY_{name}", wanted, "what was given") from None
+
+    def parsed(
+        self, name: str, wanted: str, parse: Callable[[str], Value], default: str, *, empty: bool = False
+    ) -> Value:
+        value = self.text(name, wanted, default, empty=empty)
         try:
             return parse(value)
         except ValueError:
@@ -90,6 +106,10 @@ class _Reader:
             if value.casefold() == choice.casefold():
                 return choice
         raise BadSetting(f"LATCHKEY_{name}", f"one of {', '.join(choices)}", value)
+
+
+def _folder(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def _lanes(text: str) -> tuple[int, ...]:

@@ -64,6 +64,8 @@ def _fills(disk: Path) -> Nemesis:
         try:
             rig.findings.said.append(f"not ready {wait_for('not ready', lambda: _is_stuck(rig)):.1f} s after")
             _write_until_full(ballast)
+            named = wait_for("the broker's disk is named", lambda: _names_broker_disk(rig))
+            rig.findings.measure("the broker's disk named after, s", named, at_most=30.0)
             pass_time(time.monotonic() + seconds)
             rig.findings.count("ready on a full disk", rig.page.is_ready())
         finally:
@@ -79,6 +81,10 @@ def _fills(disk: Path) -> Nemesis:
 
 def _is_stuck(rig: Rig) -> bool:
     return not rig.page.is_ready()
+
+
+def _names_broker_disk(rig: Rig) -> bool:
+    return any("broker's disk" in reason for reason in rig.page.reasons())
 
 
 def _write_until_full(path: Path) -> None:
