@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError
 
 import pytest
 
@@ -61,7 +61,10 @@ def answer_of(address: str) -> bytes:
         with urllib.request.urlopen(address, timeout=10) as answer:
             found: bytes = answer.read()
             return found
-    except URLError:
+    except HTTPError as refused:
+        refused.close()
+        return b""
+    except OSError:
         return b""
 
 
