@@ -75,6 +75,14 @@ class DeviceGrid:
             del self._rows[cell]
             self._vacate(cell)
 
+    def rows_around(self, box: BoundingBox) -> bytes:
+        """The rows of every cell that touches the box."""
+        spans = spans_over(box, GRID_LEVEL)
+        if _size(spans) > _MAX_PROBED_CELLS:
+            return self.rows_in(self.occupied(box))
+        rows_of = self._rows.get
+        return b"".join([rows for span in spans for cell in span.cells() if (rows := rows_of(cell))])
+
     def rows_in(self, cells: Iterable[CellId]) -> bytes:
         """The rows of these cells, packed one after the other."""
         found = map(self._rows.get, cells)

@@ -108,7 +108,7 @@ class FleetView:
 
     def _look_around(self, centre: Point, radius_m: float, wanted: MapFilter, limit: int) -> list[Near]:
         box = around(centre, radius_m)
-        rows = self._grid.rows_in(self._grid.occupied(box))
+        rows = self._grid.rows_around(box)
         slots, distances_m = nearest(rows, centre, box, radius_m=radius_m, wanted=wanted, limit=limit)
         # A row of the grid always has its entry: both are put and taken out together.
         entries = cast("list[MapEntry]", self._entries)

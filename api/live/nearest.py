@@ -1,5 +1,6 @@
 """The nearest of many packed rows, by exact distance."""
 
+from bisect import bisect_right
 from math import cos, inf, radians, tan
 
 import numpy as np
@@ -44,8 +45,10 @@ def nearest(
     order = chords.argsort()[:limit]
     chords = chords.take(order)
     distances_m = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(chords, 1.0)))
-    within = int(distances_m.searchsorted(radius_m, side="right"))
-    return columns[order[:within], 3].tolist(), distances_m[:within].tolist()
+    metres: list[float] = distances_m.tolist()
+    slots: list[int] = columns[:, 3].take(order).tolist()
+    within = bisect_right(metres, radius_m)
+    return slots[:within], metres[:within]
 
 
 def _in_box(columns: Rows, box: BoundingBox) -> Rows:

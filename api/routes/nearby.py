@@ -134,8 +134,17 @@ async def nearby(request: Request) -> Response:
 def nearby_json(world: World, query_string: bytes) -> bytes:
     """The whole answer, without the framework's models: they would cost more than the search itself.
     Raises Problem."""
-    query = parse_query(dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)))
+    query = parse_query(_parameters_of(query_string.decode("latin-1")))
     found = world.view.nearby(query.centre(), query.radius_m, query.wanted(), limit=query.limit)
     # Not through the cache of the live map: what is near differs with each who asks.
-    devices = [near_device(entry, round(distance_m, 1)) for entry, distance_m in found]
+    devices = [near_device(entry, int(distance_m * 10 + 0.5) / 10) for entry, distance_m in found]
     return _encode(_Nearby(devices, world.relay.is_stale))
+
+
+def _parameters_of(query: str) -> dict[str, str]:
+    """The last value of each name."""
+    if "%" in query or "+" in query:
+        return dict(parse_qsl(query, keep_blank_values=True))
+    # Numbers and words need no decoding, which would take a tenth of the answer's time.
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return {name: value for name, _, value in pairs if name}

@@ -30,6 +30,7 @@ def test_rows_in_a_box_are_those_whose_cells_touch_it(
         elif model.pop(slot, None) is not None:
             grid.take_out(slot)
     packed = grid.rows_in(grid.occupied(box))
+    assert _rows(grid.rows_around(box)) == _rows(packed)
     found = _rows(packed)
     assert len(found) == len(packed) // ROW_BYTES
     inside = {(*place, slot) for slot, place in model.items() if box.contains(place[0], place[1])}

@@ -71,3 +71,12 @@ def test_a_missing_parameter_is_named() -> None:
     with pytest.raises(Problem) as caught:
         parse_query({"lat": "1"})
     assert [fault.field for fault in caught.value.fields] == ["lon"]
+
+
+async def test_an_encoded_question_is_the_same_question() -> None:
+    async with serving() as surface:
+        await surface.put(entry(1))
+        plain = await surface.http.get("/v1/nearby?lat=31.23&lon=121.47&kinds=bike,cabinet&limit=1&limit=2")
+        coded = await surface.http.get("/v1/nearby?l%61t=31.23&lon=121%2E47&kinds=bike%2Ccabinet&limit=2")
+        assert plain.json() == coded.json()
+        assert len(plain.json()["devices"]) == 1
