@@ -182,7 +182,7 @@ class PostgresRegistry:
 
     async def refresh(self) -> None:
         """Takes in all changes of models and devices since the last time. Raises StoreUnavailable."""
-        self._models = {row[0]: device_model(row) for row in await self._rows(_MODELS, ())}
+        await self._load_models()
         ((now,),) = await self._rows(_NOW, ())
         since = (self._looked_at or now) - OVERLAP
         changing = frozenset(row[0] for row in await self._rows(_CHANGING, (since,)))
@@ -224,14 +224,20 @@ class PostgresRegistry:
 
     async def _fetch(self, device_ids: Sequence[DeviceId]) -> dict[DeviceId, DeviceRecord]:
         found = {}
-        for row in await self._rows(_LOAD, (list(device_ids),)):
-            record = device_record(row)
+        records = [device_record(row) for row in await self._rows(_LOAD, (list(device_ids),))]
+        if any(record.model not in self._models for record in records):
+            # Registered together a moment ago: nobody may meet the device before its model.
+            await self._load_models()
+        for record in records:
             found[record.device_id] = record
             self._unknown_until_s.pop(record.device_id, None)
             self._records.keep(record.device_id, record)
             if record.boot:
                 self._issued.keep((record.device_no, record.boot), None)
         return found
+
+    async def _load_models(self) -> None:
+        self._models = {row[0]: device_model(row) for row in await self._rows(_MODELS, ())}
 
     async def _rows(
         self, sql: bytes, arguments: Mapping[str, object] | Iterable[object]
