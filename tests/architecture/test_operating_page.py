@@ -1,0 +1,56 @@
+"""What the page for operators names exists: settings, metrics, verbs, reasons."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from cli.main import VERBS
+from gateway import telemetry
+from gateway.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "operating.md").read_text()
+SOURCES = ("api", "bench", "cli", "device_sim", "gateway")
+DOCUMENTS = ("README.md", "README.zh-CN.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+
+
+def code() -> str:
+    """Every line of the program, and its start script."""
+    files = [path for package in SOURCES for path in sorted((ROOT / package).rglob("*.py"))]
+    return "\n".join(path.read_text() for path in [*files, ROOT / "latchkey"])
+
+
+def test_every_setting_of_the_gateway_is_on_the_page() -> None:
+    wanted = {f"LATCHKEY_{field.name.upper()}" for field in dataclasses.fields(Settings)}
+    assert wanted - set(re.findall(r"`(LATCHKEY_[A-Z_]+)`", PAGE)) == set()
+
+
+def test_every_setting_on_the_page_is_read_somewhere() -> None:
+    text = code()
+    named = set(re.findall(r"LATCHKEY_[A-Z_]+", PAGE))
+    # The gateway's reader adds the prefix itself.
+    unread = {
+        name for name in named if name not in text and f'"{name.removeprefix("LATCHKEY_")}"' not in text
+    }
+    assert unread == set()
+
+
+def test_every_metric_on_the_page_is_exposed() -> None:
+    families = telemetry.REGISTRY.collect()
+    exposed = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    of_the_api = set(re.findall(r'"(latchkey_api_[a-z_]+)"', (ROOT / "api" / "telemetry.py").read_text()))
+    assert set(re.findall(r"`(latchkey_[a-z_]+)", PAGE)) - exposed - of_the_api == set()
+
+
+def test_every_reason_of_the_quarantine_is_one_the_code_gives() -> None:
+    table = PAGE.partition("## Quarantine")[2].partition("\n## ")[0]
+    reasons = set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE))
+    text = code()
+    assert len(reasons) == 6
+    assert {reason for reason in reasons if f'"{reason}"' not in text} == set()
+
+
+def test_every_verb_in_the_documents_exists() -> None:
+    for document in DOCUMENTS:
+        named = set(re.findall(r"\./latchkey ([a-z-]+)", (ROOT / document).read_text()))
+        assert named <= set(VERBS), document
