@@ -18,6 +18,10 @@ _encode = msgpack.Encoder().encode
 MAX_KEPT_TEXT_CHARS = 256
 """Topics and reasons come from peers; a person reads one line of each."""
 
+MAX_FRAMES_OF_A_DEVICE = 200
+"""Kept in one day; at the frame limit 3 MB. What is beyond it is counted and acknowledged like the others: two hundred
+examples tell a person what is wrong, and the 100,000 that are kept of all devices stay for all devices."""
+
 
 async def store_extras(connection: AsyncConnection, batch: HistoryBatch) -> None:
     """Part of the caller's transaction and pipeline."""
@@ -42,6 +46,7 @@ async def keep_rows_for_a_person(
         "occurrences": _occurrences(
             (row.device_no, row.received_ms, reason, row.frame) for row, reason, _ in rows
         ),
+        "share": MAX_FRAMES_OF_A_DEVICE,
     }
     await connection.execute(_QUARANTINE_ROWS, arguments)
 
@@ -57,6 +62,7 @@ async def _quarantine(connection: AsyncConnection, frames: Sequence[QuarantinedF
         "occurrences": _occurrences(
             (kept.device_id, kept.received_ms, kept.reason, kept.frame) for kept in frames
         ),
+        "share": MAX_FRAMES_OF_A_DEVICE,
     }
     await connection.execute(_QUARANTINE_INSERT, arguments)
 

@@ -8,7 +8,8 @@ from msgspec import msgpack, structs
 from gateway.core.live_state import LiveState, Presence
 from gateway.ports import HistoryBatch, LastReport, QuarantinedFrame, StoreUnavailable, UnitSighting
 from gateway.stores.history import PostgresHistory
-from tests.support.stored import BOOT, NOW_MS, a_row, ask, register
+from gateway.stores.row_extras import MAX_FRAMES_OF_A_DEVICE
+from tests.support.stored import BOOT, DAY_MS, NOW_MS, a_row, ask, doubtful, register
 
 STATE = LiveState(5, BOOT, 9, NOW_MS, NOW_MS, Presence.ONLINE, b"frame", (), (), None)
 POISON = QuarantinedFrame("bike-a", "lk/v1/00/bike-a/report", "malformed", "at byte 3", NOW_MS, b"\x00\xff{")
@@ -44,6 +45,35 @@ async def test_equal_frames_are_counted_each_and_a_batch_given_again_adds_none(
     for _ in range(2):
         await history.append(batch(quarantined=[POISON, POISON, POISON]))
     assert ask(database, "select count(*) from quarantine") == [(3,)]
+
+
+async def test_a_loud_device_fills_its_own_share_of_a_day_only(
+    history: PostgresHistory, database: str
+) -> None:
+    other = structs.replace(POISON, device_id="bike-b")
+    for number in range(3):
+        loud = [
+            structs.replace(POISON, received_ms=NOW_MS + number, frame=b"%d" % i)
+            for i in range(MAX_FRAMES_OF_A_DEVICE - 50)
+        ]
+        for _ in range(2):
+            await history.append(batch(quarantined=[*loud, structs.replace(other, frame=b"%d" % number)]))
+    await history.append(doubtful(a_row(1)))
+    reused = [a_row(1, frame=b"other %d" % i) for i in range(5)]
+    assert (await history.append(doubtful(*reused))).stamp_reused
+    counts = "select device_id, count(*) from quarantine group by device_id order by 1"
+    assert ask(database, counts) == [("bike-a", MAX_FRAMES_OF_A_DEVICE), ("bike-b", 3)]
+    next_day = structs.replace(POISON, received_ms=NOW_MS + DAY_MS + 10)
+    await history.append(batch(quarantined=[next_day]))
+    assert ask(database, counts) == [("bike-a", MAX_FRAMES_OF_A_DEVICE + 1), ("bike-b", 3)]
+
+
+async def test_rows_under_one_stamp_fill_the_same_share(history: PostgresHistory, database: str) -> None:
+    await history.append(doubtful(a_row(1)))
+    for number in range(3):
+        reused = [a_row(1, frame=b"%d %d" % (number, i)) for i in range(MAX_FRAMES_OF_A_DEVICE - 50)]
+        await history.append(doubtful(*reused))
+    assert ask(database, "select count(*) from quarantine") == [(MAX_FRAMES_OF_A_DEVICE,)]
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 100_000, "\U0001f6b2", "'; drop table device; --"])

@@ -1,9 +1,25 @@
+-- Frames for a person, but of one device so many in a day only: a loud one must fill neither the disk nor the place
+-- of all others.
+with kept as (
+    select *, row_number() over (partition by device_id order by place_in_batch) as nth
+    from unnest(%(device_ids)s::text[], %(topics)s::text[], %(reasons)s::text[], %(places)s::text[],
+                %(received_ms)s::bigint[], %(frames)b::bytea[], %(occurrences)s::int[])
+        with ordinality as kept (device_id, topic, reason, place, received_ms, frame, occurrence, place_in_batch)
+), held as (
+    select first.device_id, (
+        select count(*) from (
+            select from quarantine
+            where quarantine.device_id = first.device_id
+              and quarantine.received_at > to_timestamp(first.received_ms / 1000.0) - interval '1 day'
+            limit %(share)s
+        ) of_a_day
+    ) as frames
+    from (select device_id, min(received_ms) as received_ms from kept group by device_id) first
+)
 insert into quarantine (operator_id, device_id, topic, reason, place, received_at, frame, occurrence)
 select device.operator_id, kept.device_id, kept.topic, kept.reason, kept.place,
        to_timestamp(kept.received_ms / 1000.0), kept.frame, kept.occurrence
-from unnest(%(device_ids)s::text[], %(topics)s::text[], %(reasons)s::text[], %(places)s::text[],
-            %(received_ms)s::bigint[], %(frames)b::bytea[], %(occurrences)s::int[])
-    with ordinality as kept (device_id, topic, reason, place, received_ms, frame, occurrence, place_in_batch)
-left join device on device.device_id = kept.device_id
+from kept join held using (device_id) left join device on device.device_id = kept.device_id
+where kept.nth + held.frames <= %(share)s
 order by kept.place_in_batch
 on conflict do nothing
