@@ -44,3 +44,16 @@ def test_what_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:
 def test_what_is_needed_has_no_default() -> None:
     with pytest.raises(BadSetting, match="LATCHKEY_POSTGRES_DSN"):
         Settings.from_environment({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LATCHKEY_POSTGRES_DSN", "host=h password=correct horse"),
+        ("LATCHKEY_REDIS_URL", "redis://:correct/horse@h:6379/0"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(name: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=name) as refused:
+        Settings.from_environment(NEEDED | {name: value})
+    assert "horse" not in str(refused.value)
