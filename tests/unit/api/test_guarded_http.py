@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 from api import guarded_http
 from api.guarded_http import MAX_HEAD_BYTES
 from firmware_protocol.messages import DeviceId
+from tests.support.stuck_client import UPGRADE, masked
 from tests.support.waiting import until_async
 from tests.unit.api.live.entries import entry
 from tests.unit.api.surface import Surface, known, serving
@@ -199,3 +200,17 @@ async def test_no_device_id_is_in_any_public_answer() -> None:
             "/v1/devices/p2",
         ):
             assert "bolted" not in (await surface.http.get(path)).text
+
+
+async def test_a_map_conversation_outlives_the_deadline_of_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded_http, "HEAD_WITHIN_S", 0.02)
+    async with serving() as surface:
+        reader, writer = await asyncio.open_connection("127.0.0.1", surface.port)
+        writer.write(UPGRADE)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        # Another connection's head runs out meanwhile, and for that one only.
+        assert (await _asked(surface, b"GET")).startswith(b"HTTP/1.1 408 ")
+        assert (await _asked(surface, b"GET")).startswith(b"HTTP/1.1 408 ")
+        writer.write(masked(9))
+        assert await reader.readexactly(2) == b"\x8a\x00"
+        writer.close()
