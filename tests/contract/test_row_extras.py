@@ -8,6 +8,7 @@ from msgspec import msgpack, structs
 from gateway.core.live_state import LiveState, Presence
 from gateway.ports import HistoryBatch, LastReport, QuarantinedFrame, StoreUnavailable, UnitSighting
 from gateway.stores.history import PostgresHistory
+from gateway.stores.quarantine import PostgresQuarantine
 from gateway.stores.row_extras import MAX_FRAMES_OF_A_DEVICE
 from tests.support.stored import BOOT, DAY_MS, NOW_MS, a_row, ask, doubtful, register
 
@@ -66,6 +67,24 @@ async def test_a_loud_device_fills_its_own_share_of_a_day_only(
     next_day = structs.replace(POISON, received_ms=NOW_MS + DAY_MS + 10)
     await history.append(batch(quarantined=[next_day]))
     assert ask(database, counts) == [("bike-a", MAX_FRAMES_OF_A_DEVICE + 1), ("bike-b", 3)]
+
+
+async def test_frames_that_are_replayed_make_room_for_what_is_still_wrong(
+    history: PostgresHistory, database: str
+) -> None:
+    frames = [structs.replace(POISON, frame=b"%d" % i) for i in range(MAX_FRAMES_OF_A_DEVICE)]
+    await history.append(batch(quarantined=frames))
+    quarantine = PostgresQuarantine(database)
+    try:
+        await quarantine.mark_reason_for_replay("malformed")
+        await history.append(
+            batch(quarantined=[structs.replace(one, received_ms=NOW_MS + 60_000) for one in frames])
+        )
+        marked = await quarantine.marked()
+        assert await quarantine.settle([row.number for row in marked]) == len(frames)
+    finally:
+        await quarantine.close()
+    assert ask(database, "select count(*) from quarantine") == [(MAX_FRAMES_OF_A_DEVICE,)]
 
 
 async def test_rows_under_one_stamp_fill_the_same_share(history: PostgresHistory, database: str) -> None:

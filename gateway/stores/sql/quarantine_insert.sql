@@ -11,6 +11,8 @@ with kept as (
             select from quarantine
             where quarantine.device_id = first.device_id
               and quarantine.received_at > to_timestamp(first.received_ms / 1000.0) - interval '1 day'
+              -- What is being replayed makes room, or what is still wrong with it could not come back.
+              and quarantine.replay_marked_at is null
             limit %(share)s
         ) of_a_day
     ) as frames
