@@ -3,8 +3,11 @@
 from bench.load_rig import LoadRig
 
 GROWTH = 1.25
-MAX_TRIALS = 8
-"""Rates that are tried; each at most twice."""
+MAX_TRIALS = 6
+"""Rates that are tried; each at most twice, so that the search ends within three minutes."""
+
+LONGEST_TRIAL_S = 8.0
+"""A backlog that grows is more than a second long by then."""
 
 NEAR_ENOUGH = 1_000.0
 """Reports a second between the best rate and the lowest that failed."""
@@ -17,6 +20,7 @@ def highest_rate(rig: LoadRig, *, known: float, seconds: float) -> float:
     """Reports a second; `known` is a rate that holds. Grows until a rate fails, then halves the gap. One failure
     may be the machine's: a rate has failed when it failed twice."""
     best, failed = known, 0.0
+    seconds = min(seconds, LONGEST_TRIAL_S)
     for _ in range(MAX_TRIALS):
         rate = (best + failed) / 2 if failed else best * GROWTH
         if failed and failed - best < NEAR_ENOUGH:
