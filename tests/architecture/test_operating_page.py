@@ -1,4 +1,4 @@
-"""What the page for operators names exists: settings, metrics, verbs, reasons."""
+"""What the pages for operators name exists: settings, metrics, verbs, reasons, migrations."""
 
 import dataclasses
 import re
@@ -54,3 +54,12 @@ def test_every_verb_in_the_documents_exists() -> None:
     for document in DOCUMENTS:
         named = set(re.findall(r"\./latchkey ([a-z-]+)", (ROOT / document).read_text()))
         assert named <= set(VERBS), document
+
+
+def test_every_migration_is_described() -> None:
+    files = (ROOT / "gateway" / "stores" / "migrations").glob("*.sql")
+    names = {
+        path.name.removesuffix(".sql").removesuffix(".plain").removesuffix(".timescale") for path in files
+    }
+    described = re.findall(r"^\| (\d{4}_\w+) \|", (ROOT / "docs" / "history.md").read_text(), re.MULTILINE)
+    assert sorted(described) == sorted(names)
