@@ -1,6 +1,8 @@
-"""The broker's counters become gauges, and alarms at half of its bound."""
+"""The broker's counters become gauges, and alarms at half its bound and at subscriptions that are not ours."""
 
 import asyncio
+
+import structlog
 
 from gateway import telemetry
 from gateway.clock import SystemClock
@@ -43,6 +45,13 @@ async def test_the_alarm_rises_at_half_of_the_bound_and_falls_again() -> None:
         tell(("$SYS/broker/store/messages/count", b"499"), ("$SYS/broker/publish/messages/dropped", b"7"))
         await until_async(lambda: broker("dropped_messages") == 7)
         assert alarm() == 0
+        shared = "$SYS/broker/shared_subscriptions/count"
+        with structlog.testing.capture_logs() as said:
+            tell((shared, b"0"), (shared, b"5000"), (shared, b"5000"), (shared, b"1"))
+            await until_async(lambda: broker("shared_subscriptions") == 1)
+        assert [(one["event"], one["subscriptions"]) for one in said] == [
+            ("broker_shared_subscriptions", 5000)
+        ]
         watch.connection.close("the test is over")
         await until_async(lambda: watch.connection.link is None)
         task.cancel()
