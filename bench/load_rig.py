@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bench import processes
+from bench.broker_sessions import forget_sessions
 from bench.child import Child, child
 from bench.gateway_counts import GatewayCounts, read_counts
 from bench.generator import Load, Sent
@@ -212,10 +213,11 @@ def register(dsn: str, load: Load) -> None:
 
 @contextmanager
 def load_rig(stack: Stack, folder: Path, *, devices: int, registered: int = 0) -> Iterator[LoadRig]:
-    """A ready gateway over an empty Redis and a fresh database that knows the load fleet, or more than it."""
+    """A ready gateway over an empty Redis, empty queues and a fresh database that knows the load fleet or more."""
     folder.mkdir(parents=True, exist_ok=True)
     with redis.Redis.from_url(stack.redis.url()) as client:
         client.flushall()
+    forget_sessions(stack)
     dsn = stack.create_database()
     migrate(dsn, "require" if stack.postgres.timescale else "off")
     rig = LoadRig(stack, dsn, folder, devices)
