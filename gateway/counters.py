@@ -27,6 +27,9 @@ class IngestCounters(Protocol):
     def only_late(self, device_id: DeviceId) -> None:
         """For three heartbeats the device has sent nothing but late reports: its numbering went back."""
 
+    def kept_lost(self, device_id: DeviceId, total: int) -> None:
+        """The device says that it had to drop kept reports since it was asked last; `total` in its life."""
+
     def welcomed(self, count: int) -> None:
         """Hellos that were answered."""
 

@@ -38,6 +38,10 @@ class MetricCounters:
         telemetry.ONLY_LATE.inc()
         log.warning("device_sent_only_late_reports", device=device_id)
 
+    def kept_lost(self, device_id: DeviceId, total: int) -> None:
+        telemetry.KEPT_LOST.inc()
+        log.warning("device_lost_kept_reports", device=device_id, total=total)
+
     def welcomed(self, count: int) -> None:
         telemetry.WELCOMED.inc(count)
 

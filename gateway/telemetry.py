@@ -43,6 +43,9 @@ MALFORMED_DROPPED = _counter(
 ANNOUNCED = _counter("announced_changes", "Changes of live state that maps were told of")
 MISMATCHED = _counter("mismatched_states", "Live states another writer had changed in between")
 ONLY_LATE = _counter("only_late_devices", "Devices whose numbering went back, so that all they say is late")
+KEPT_LOST = _counter(
+    "kept_lost_alarms", "Devices that said that they had to drop kept reports, each once an hour"
+)
 RECEIPTS = _counter("receipts", "Kept reports named in receipts")
 BATCH_ROWS = _histogram("batch_rows", "Reports or hellos per batch", ROW_BUCKETS, ("of",))
 BATCH_SECONDS = _histogram(

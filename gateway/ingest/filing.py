@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from firmware_protocol.codec import decode_report
+from firmware_protocol.errors import MalformedFrame
 from firmware_protocol.messages import DeviceId, Report
 from gateway.core.advance import Advanced, Repeated, apply_report
 from gateway.core.device import DeviceModel, DeviceRecord, Kind
@@ -111,6 +113,9 @@ def _begin(one: Admitted, cached: CachedState) -> DeviceReports:
         # Spread over the period, so that a fleet that came at once is not saved at once.
         cached.saved_at_ms = received_ms - cached.device_no * 7_919 % SAVE_EVERY_MS
     state = cached.state
+    if cached.kept_lost < 0:
+        # Once per device: an earlier life of this process has alarmed about what the stored report says.
+        cached.kept_lost = _kept_lost(state)
     if (
         state is not None
         and received_ms - cached.saved_at_ms >= SAVE_EVERY_MS
@@ -118,6 +123,14 @@ def _begin(one: Admitted, cached: CachedState) -> DeviceReports:
     ):
         reports.saved = state
     return reports
+
+
+def _kept_lost(state: LiveState | None) -> int:
+    try:
+        return decode_report(state.frame).kept_lost if state is not None and state.frame else 0
+    except MalformedFrame:
+        # Of an earlier version; nothing hangs on it.
+        return 0
 
 
 def _stamp(one: Admitted, reports: DeviceReports, given: GivenSeqs) -> StampedReport:

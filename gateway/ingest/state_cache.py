@@ -29,6 +29,10 @@ class CachedState(Struct, gc=False):
     late_since_ms: int = 0
     """Receipt of the first of an unbroken row of late reports; 0 outside one."""
     late_alarmed: bool = False
+    kept_lost: int = -1
+    """The highest the device said that was alarmed about; -1 until the stored report was asked."""
+    kept_lost_said_ms: int = 0
+    """When it was."""
     doubted: bool = False
     """To be read again before it is used: the device's reports do not fit what is believed."""
 

@@ -28,6 +28,9 @@ from gateway.ports import (
 HEARTBEATS_ONLY_LATE = 3
 """So long a device may drain old reports before silence about new ones is an alarm."""
 
+TELL_LOST_EVERY_MS = 3_600_000
+"""Per device: a hostile one must not fill the log."""
+
 Stamps = frozenset[tuple[int, int, int]]
 """(device_no, boot, seq) of reports that history does not hold: only their frames are kept, for a person."""
 
@@ -114,10 +117,20 @@ class TakeReports:
                 self._watch_numbering(reports)
             elif reports.cached.late_since_ms:
                 reports.cached.late_since_ms, reports.cached.late_alarmed = 0, False
+            # In a device's life once or never.
+            if reports.stamped[-1].report.kept_lost > reports.cached.kept_lost:
+                self._tell_lost(reports)
         counters = self._ports.counters
         counters.batch_applied(advanced=advanced, repeated=repeated, late=late, announced=announced)
         if receipted:
             counters.receipted(receipted)
+
+    def _tell_lost(self, reports: DeviceReports) -> None:
+        """A full ring that lost what was promised to be kept; a device that always says so is not heard always."""
+        cached, last = reports.cached, reports.stamped[-1]
+        if last.received_ms - cached.kept_lost_said_ms >= TELL_LOST_EVERY_MS:
+            cached.kept_lost, cached.kept_lost_said_ms = last.report.kept_lost, last.received_ms
+            self._ports.counters.kept_lost(reports.device.device_id, cached.kept_lost)
 
     def _watch_numbering(self, reports: DeviceReports) -> None:
         """A device whose counter went back is heard and ignored for ever: somebody must know."""

@@ -12,6 +12,7 @@ class FakeCounters:
         self.counts: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.only_late_devices: list[DeviceId] = []
+        self.lost: list[tuple[DeviceId, int]] = []
 
     def batch_stored(self, *, rows: int, doubtful: int, doubled: int, newest_received_ms: int) -> None:
         self.counts.update(rows=rows, doubtful=doubtful, doubled=doubled, batches=1)
@@ -30,6 +31,9 @@ class FakeCounters:
 
     def only_late(self, device_id: DeviceId) -> None:
         self.only_late_devices.append(device_id)
+
+    def kept_lost(self, device_id: DeviceId, total: int) -> None:
+        self.lost.append((device_id, total))
 
     def welcomed(self, count: int) -> None:
         self.counts["welcomed"] += count

@@ -19,6 +19,7 @@ def test_every_count_moves_its_metric() -> None:
         "receipts_total": 6.0,
         "mismatched_states_total": 1.0,
         "only_late_devices_total": 1.0,
+        "kept_lost_alarms_total": 1.0,
         "welcomed_hellos_total": 5.0,
         "feed_rebuilds_total": 1.0,
     }
@@ -32,6 +33,7 @@ def test_every_count_moves_its_metric() -> None:
     counters.receipted(6)
     counters.states_mismatched(1)
     counters.only_late(DeviceId("bike-1"))
+    counters.kept_lost(DeviceId("bike-1"), 9)
     counters.welcomed(5)
     counters.fell_silent(quiet=2, lost=1)
     counters.shard_rebuilt(7, 100)

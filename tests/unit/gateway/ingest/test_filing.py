@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from firmware_protocol.codec import Encoding, encode_report
 from firmware_protocol.messages import DeviceId, Report
 from firmware_protocol.topics import shard_of
 from gateway.core.device import DeviceRecord, Status
@@ -141,3 +142,11 @@ def test_a_device_seen_first_is_saved_within_a_minute_of_its_own() -> None:
 
 def test_reports_know_their_lane() -> None:
     assert file(arrived(A, bike_report(1))).by_device[A].shard == shard_of(A)
+
+
+def test_what_a_device_had_lost_before_is_read_from_its_stored_report() -> None:
+    lost = encode_report(Report(seq=1, kept_lost=4), encoding=Encoding.JSON)
+    for frame, known in ((lost, 4), (b"", 0), (b"of another version", 0)):
+        cached = CachedState(1, structs.replace(state(A, 1), frame=frame))
+        file(arrived(A, bike_report(2)), cached=cached)
+        assert cached.kept_lost == known

@@ -1,10 +1,12 @@
 """The straight line of a batch, step by step."""
 
 import pytest
+from msgspec import structs
 
 from firmware_protocol.codec import Encoding
 from firmware_protocol.limits import MAX_RECEIPT_STAMPS
 from firmware_protocol.messages import DeviceId, Report, ReportStamp
+from firmware_protocol.topics import shard_of
 from gateway.ingest.beliefs import LaneTrouble
 from gateway.ports import StoreUnavailable
 from tests.support.fakes.gateway import FakeGateway
@@ -147,6 +149,23 @@ async def test_while_redis_is_away_nothing_is_acknowledged_and_nothing_doubled(g
     assert len(gateway.history.rows) == 2
     assert gateway.history.fell_back == 0
     assert gateway.acknowledged() == [1, 1]
+
+
+async def test_kept_reports_that_a_device_lost_are_told_when_they_become_more(gateway: FakeGateway) -> None:
+    hour_ms = 3_600_000
+    said = [(1, 0, 0), (2, 3, 0), (3, 3, hour_ms), (4, 4, hour_ms), (5, 5, hour_ms + 9), (6, 5, 3 * hour_ms)]
+    for seq, lost, later_ms in said:
+        report = structs.replace(bike_report(seq), kept_lost=lost)
+        await gateway.take(arrived(A, report, received_ms=BOOT_MS + later_ms))
+    assert gateway.counters.lost == [(A, 3), (A, 4), (A, 5)]
+    # Another process, which finds the last report in the store, has nothing new to tell.
+    gateway.beliefs.drop(shard_of(A))
+    report = structs.replace(bike_report(7), kept_lost=5)
+    await gateway.take(arrived(A, report, received_ms=BOOT_MS + 9 * hour_ms))
+    assert len(gateway.counters.lost) == 3
+    both = [structs.replace(bike_report(seq), kept_lost=lost) for seq, lost in ((1, 0), (2, 3))]
+    await gateway.take(*(arrived(B, one) for one in both))
+    assert gateway.counters.lost[3:] == [(B, 3)]
 
 
 async def test_a_device_that_sends_only_late_reports_is_named_once(gateway: FakeGateway) -> None:
