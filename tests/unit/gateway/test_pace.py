@@ -12,8 +12,8 @@ def paced(rows_per_s: float, seconds: float = 2.0) -> Pace:
 
 def test_nothing_lingers_at_a_low_rate_and_everything_at_a_high_one() -> None:
     assert paced(1_000).linger_s() == 0.0
-    assert 0.0 < paced(5_000).linger_s() < LINGER_MAX_S
-    assert paced(15_000).linger_s() == LINGER_MAX_S
+    assert 0.0 < paced(4_300).linger_s() < LINGER_MAX_S
+    assert paced(6_000).linger_s() == paced(15_000).linger_s() == LINGER_MAX_S
 
 
 def test_a_burst_is_forgotten_within_a_second() -> None:
