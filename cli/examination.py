@@ -13,7 +13,8 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cli.page import BUILT, OLDEST_NODE, WEB, is_current
+from cli.node import machine_node, suits
+from cli.page import BUILT, WEB, is_current
 from cli.servers.errors import StackError
 from cli.servers.ports import HIGHEST_PORT, LOWEST_PORT
 from cli.servers.postgres_program import find_postgres
@@ -155,16 +156,9 @@ def examine_page() -> Finding:
     """Whether the web page is built or can be."""
     if is_current(WEB):
         return Finding("web page", Grade.GOOD, f"built in {BUILT}")
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        return Finding(
-            "web page", Grade.WRONG, "not built, and there is no npm to build it", f"{INSTALL} nodejs npm"
-        )
-    said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout
-    if int(said.lstrip("v").split(".")[0] or 0) < OLDEST_NODE:
-        return Finding(
-            "web page", Grade.WRONG, f"Node {OLDEST_NODE} or newer is needed, this is {said.strip()}"
-        )
-    return Finding("web page", Grade.GOOD, "will be built by the next demo, up or test")
+    found = machine_node()
+    builder = f"Node {found}" if suits(found) else f"a Node that it fetches (here is {found})"
+    return Finding("web page", Grade.GOOD, f"will be built by the next demo, up or test with {builder}")
 
 
 def examine_files() -> Finding:

@@ -2,19 +2,17 @@
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from cli.servers.errors import ProgramMissing, StackError
+from cli.node import ensure_node
+from cli.servers.errors import StackError
 from cli.stack import CHECKOUT, STATE_FOLDER
 
 WEB = CHECKOUT / "web"
 BUILT = WEB / "dist"
 MADE = frozenset({"dist", "node_modules"})
-OLDEST_NODE = 20
-"""What Vite 7 runs on."""
 
 
 class PageNotBuilt(StackError):
@@ -25,7 +23,7 @@ class PageNotBuilt(StackError):
 
 
 def ensure_page() -> Path:
-    """The folder to serve; built first when needed, by one process at a time. Raises PageNotBuilt, ProgramMissing."""
+    """The folder to serve; built first when needed, by one process at a time. Raises PageNotBuilt, NodeNotFetched."""
     STATE_FOLDER.mkdir(exist_ok=True)
     with (STATE_FOLDER / "page.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -50,14 +48,7 @@ def newest_source(web: Path) -> float:
 
 
 def _build() -> None:
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        raise ProgramMissing("npm", "nodejs npm")
-    said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    if int(said.lstrip("v").split(".")[0]) < OLDEST_NODE:
-        raise StackError(
-            f"the page needs Node {OLDEST_NODE} or newer, this is {said.strip()}; see nodejs.org/download"
-        )
+    ensure_node()
     print("latchkey: building the web page (once, and after its sources change)", file=sys.stderr)
     for command in (["npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
         done = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.node import ensure_node
 from cli.stack import CHECKOUT, Stack
 from firmware_protocol.messages import DeviceId
 from gateway.core.live_state import MapEntry
@@ -21,10 +21,7 @@ from tests.unit.api.live.entries import entry
 DOCUMENT = CHECKOUT / "docs" / "live-map.md"
 RUNNER = CHECKOUT / "tests" / "support" / "live_map_page.js"
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed"),
-]
+pytestmark = pytest.mark.e2e
 
 
 class NodeMap:
@@ -56,6 +53,7 @@ def node_map(address: str, folder: Path) -> Iterator[NodeMap]:
     code_file, said = folder / "code.js", folder / "said.jsonl"
     code_file.write_text(code, encoding="utf-8")
     # The WebSocket of Node 20 is behind a flag, which later ones accept too.
+    ensure_node()
     command = ["node", "--experimental-websocket", str(RUNNER), str(code_file), address]
     with (
         said.open("wb") as out,

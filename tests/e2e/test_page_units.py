@@ -1,20 +1,17 @@
 """The page's pure parts, tested where they run: in Node."""
 
-import shutil
 import subprocess
 
 import pytest
 
+from cli.node import ensure_node
 from cli.page import WEB, ensure_page
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.page,
-    pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.page]
 
 
 def test_the_tests_of_the_page_pass() -> None:
+    ensure_node()
     ensure_page()
     if not (WEB / "node_modules").is_dir():
         subprocess.run(["npm", "ci"], cwd=WEB, check=True, capture_output=True, timeout=100)
