@@ -63,6 +63,8 @@ def ensure_node() -> None:
         return
     programs = _fetched(found)
     os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
+    # Debian's Node trusts whom the machine trusts, this one only its own list: npm would fail behind a company's proxy.
+    os.environ.setdefault("NODE_USE_SYSTEM_CA", "1")
 
 
 def _fetched(found: str) -> Path:

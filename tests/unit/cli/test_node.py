@@ -92,7 +92,11 @@ def test_a_node_that_was_fetched_is_found_first(
     monkeypatch.setattr(node, "_fetch", fetch)
     lock.write_text("one")
     path = os.environ["PATH"]
+    # Set first, so that what ensure_node sets is taken back after the test.
+    monkeypatch.setenv("NODE_USE_SYSTEM_CA", "")
+    monkeypatch.delenv("NODE_USE_SYSTEM_CA")
     ensure_node()
+    assert os.environ["NODE_USE_SYSTEM_CA"] == "1"
     assert machine_node() == "v24.19.0"
     monkeypatch.setenv("PATH", path)
     ensure_node()
