@@ -95,7 +95,7 @@ def _fetch(whole: Path, found: str) -> None:
             check=False,
         )
         if done.returncode != 0:
-            raise NodeNotFetched(found, done.stderr[-1_000:])
+            raise NodeNotFetched(found, "\n".join(done.stderr.splitlines()[-3:]))
         _link_programs(made)
         try:
             _prove(made / "programs" / "node")
