@@ -20,7 +20,7 @@ from gateway.mqtt.connection import Address, Connection, Surroundings
 from gateway.mqtt.lane_sessions import LaneSessions, lane_specs
 from gateway.mqtt.replayed import arrive_again
 from gateway.mqtt.shards import LaneKeeper
-from gateway.ports import Arrived, ArrivedHello, Clock, StoreUnavailable
+from gateway.ports import Arrived, ArrivedHello, Clock, NothingOpen, StoreUnavailable
 from gateway.settings import Settings
 from gateway.stores.history import PostgresHistory
 from gateway.stores.last_reports import PostgresLastReports
@@ -113,7 +113,13 @@ class Gateway:
         sweep_ports = SweepPorts(stores.registry, stores.live_states, self.beliefs, clock, counters)
         self.sweep = PresenceSweep(sweep_ports, self.silence)
         self._report_ports = ReportPorts(
-            stores.registry, stores.history, self.beliefs, self.sessions, self.silence, counters
+            stores.registry,
+            stores.history,
+            self.beliefs,
+            self.sessions,
+            self.silence,
+            counters,
+            NothingOpen(),
         )
         self._reports = TakeReports(self._report_ports)
         self._taking = asyncio.Lock()

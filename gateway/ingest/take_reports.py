@@ -19,6 +19,7 @@ from gateway.ports import (
     Appended,
     Arrived,
     DeviceLink,
+    EvidenceSink,
     HistoryBatch,
     HistoryStore,
     QuarantinedFrame,
@@ -44,6 +45,7 @@ class ReportPorts(Struct, frozen=True):
     link: DeviceLink
     silence: SilenceWheel
     counters: IngestCounters
+    evidence: EvidenceSink
 
 
 class TakeReports:
@@ -65,6 +67,7 @@ class TakeReports:
         unstored = await self._append(filing, admission)
         _set_apart(unstored, filing, ports.beliefs)
         announced = await ports.beliefs.advance(filing.by_device)
+        await self._offer(filing)
         # A crash up to here means redelivery; one from here on, at most a receipt the device will ask for again.
         ports.link.acknowledge([arrived.delivery for arrived in batch])
         self._tried = None
@@ -93,6 +96,15 @@ class TakeReports:
         for reason, count in Counter(_reasons(refused, appended)).items():
             counters.refused(reason, count)
         return appended.stamp_reused | appended.refused
+
+    async def _offer(self, filing: Filing) -> None:
+        """Each stored report of a device with something open may settle it, not only the newest."""
+        evidence = self._ports.evidence
+        if not evidence.open_devices:
+            return
+        for reports in filing.by_device.values():
+            if reports.device.device_no in evidence.open_devices:
+                await evidence.offer(reports.device, reports.stamped)
 
     def _note_committed(self, filing: Filing, now_ms: int) -> None:
         for reports in filing.by_device.values():

@@ -29,7 +29,9 @@ def mentions(pattern: re.Pattern[str], paths: list[Path]) -> dict[str, str]:
 
 def test_no_file_names_where_packages_come_from() -> None:
     # The header of the lock says with which options it was made, not where from.
-    assert mentions(INDEX_OPTION, [path for path in committed() if not path.match("requirements*.lock")]) == {}
+    assert (
+        mentions(INDEX_OPTION, [path for path in committed() if not path.match("requirements*.lock")]) == {}
+    )
     locks = [path for path in committed() if path.match("requirements*.lock")]
     assert locks
     assert mentions(re.compile(r"^[^#]*https?://", re.MULTILINE), locks) == {}

@@ -18,6 +18,7 @@ from gateway.ports import Arrived, LiveStates
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.counters import FakeCounters
 from tests.support.fakes.device_link import FakeDeviceLink
+from tests.support.fakes.evidence import FakeEvidence
 from tests.support.fakes.history import FakeHistory
 from tests.support.fakes.interruptions import Interruptions
 from tests.support.fakes.live_states import FakeLiveStates
@@ -37,6 +38,7 @@ class FakeGateway:
         self.fake_states = FakeLiveStates(self.interruptions)
         self.live_states: LiveStates = live_states or self.fake_states
         self.link = FakeDeviceLink(self.interruptions)
+        self.evidence = FakeEvidence(self.interruptions)
         self.hello_ports = HelloPorts(self.registry, self.link, self.clock, self.counters)
         self._epochs = count(1)
         self.restart()
@@ -49,7 +51,15 @@ class FakeGateway:
         )
         self.beliefs = Beliefs(self.live_states, lambda shard: rebuild_shard(shard, rebuild), self.counters)
         self.wheel = SilenceWheel(self.clock.now_ms())
-        ports = ReportPorts(self.registry, self.history, self.beliefs, self.link, self.wheel, self.counters)
+        ports = ReportPorts(
+            self.registry,
+            self.history,
+            self.beliefs,
+            self.link,
+            self.wheel,
+            self.counters,
+            self.evidence,
+        )
         self.reports = TakeReports(ports)
         sweeping = SweepPorts(self.registry, self.live_states, self.beliefs, self.clock, self.counters)
         self.sweep = PresenceSweep(sweeping, self.wheel)

@@ -45,6 +45,29 @@ async def test_everything_is_acknowledged_in_receive_order_whatever_became_of_it
     assert gateway.history.stamps() == {(2, BOOT, 2), (2, BOOT, 1), (1, BOOT, 1)}
 
 
+async def test_every_stored_report_of_a_device_with_something_open_is_offered_as_evidence(
+    gateway: FakeGateway,
+) -> None:
+    device = await gateway.registry.load([A])
+    gateway.evidence.open_devices.add(device[A].device_no)
+    await gateway.take(arrived(A, bike_report(3)))
+    batch = [arrived(A, bike_report(seq)) for seq in (1, 3, 4)]
+    await gateway.take(*batch, arrived(B, bike_report(1)))
+    assert gateway.evidence.offered == [(A, 3), (A, 1), (A, 3), (A, 4)]
+    order = ["history.append:done", "live_states.advance", "evidence.offer", "link.acknowledge"]
+    assert [point for point in gateway.interruptions.passed if point in order] == order * 2
+
+
+async def test_what_could_not_be_offered_is_not_acknowledged(gateway: FakeGateway) -> None:
+    device = await gateway.registry.load([A])
+    gateway.evidence.open_devices.add(device[A].device_no)
+    gateway.interruptions.raise_always("evidence.offer", lambda: StoreUnavailable("commands"))
+    with pytest.raises(StoreUnavailable):
+        await gateway.take(arrived(A, bike_report(1, keep=True)))
+    assert gateway.acknowledged() == []
+    assert gateway.receipted() == {}
+
+
 async def test_an_empty_batch_is_harmless(gateway: FakeGateway) -> None:
     await gateway.take()
     assert gateway.history.rows == []
