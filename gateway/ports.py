@@ -1,6 +1,6 @@
 """What the middle of the gateway needs of the world."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -14,7 +14,6 @@ from gateway.core.feed import FeedPart as FeedPart
 from gateway.core.feed import FeedPosition as FeedPosition
 from gateway.core.feed import FillPage as FillPage
 from gateway.core.live_state import LiveState
-from gateway.core.stamped import StampedReport
 
 
 class Clock(Protocol):
@@ -212,31 +211,6 @@ class LastReports(Protocol):
 
     async def of_shard(self, shard: int) -> Sequence[tuple[DeviceRecord, LiveState]]:
         """The newest known state of every device of the shard: last_report plus newer history."""
-
-
-# --- commands and claims --------------------------------------------------------------------------
-
-
-class EvidenceSink(Protocol):
-    """Who settles open commands and claims by what sensors say. Settling is idempotent: a batch may be offered
-    again after a crash."""
-
-    @property
-    def open_devices(self) -> Set[int]:
-        """device_no of every device with an open command or claim; asked once per batch."""
-
-    async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
-        """Every stored report of one such device, late and repeated ones too, in the order received, before it
-        is acknowledged. Raises StoreUnavailable."""
-
-
-class NothingOpen:
-    """There are no commands and no claims yet."""
-
-    open_devices: frozenset[int] = frozenset()
-
-    async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
-        """Never asked."""
 
 
 # --- Redis ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gateway import telemetry
 from gateway.broker_disk import BrokerDisk
 from gateway.counting import MetricCounters
+from gateway.evidence import NothingOpen
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
 from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
 from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
@@ -20,7 +21,7 @@ from gateway.mqtt.connection import Address, Connection, Surroundings
 from gateway.mqtt.lane_sessions import LaneSessions, lane_specs
 from gateway.mqtt.replayed import arrive_again
 from gateway.mqtt.shards import LaneKeeper
-from gateway.ports import Arrived, ArrivedHello, Clock, NothingOpen, StoreUnavailable
+from gateway.ports import Arrived, ArrivedHello, Clock, StoreUnavailable
 from gateway.settings import Settings
 from gateway.stores.history import PostgresHistory
 from gateway.stores.last_reports import PostgresLastReports

@@ -8,6 +8,7 @@ from msgspec import Struct
 from firmware_protocol.messages import DeviceId
 from gateway.core.presence import next_silence_ms
 from gateway.counters import IngestCounters
+from gateway.evidence import EvidenceSink
 from gateway.ingest.admission import Admission, Admitted, admit
 from gateway.ingest.beliefs import Beliefs
 from gateway.ingest.filing import DeviceReports, Filing, GivenSeqs, file_reports
@@ -19,7 +20,6 @@ from gateway.ports import (
     Appended,
     Arrived,
     DeviceLink,
-    EvidenceSink,
     HistoryBatch,
     HistoryStore,
     QuarantinedFrame,

@@ -9,7 +9,7 @@ from tests.support.fakes.interruptions import Interruptions
 
 
 class FakeEvidence:
-    """Implements `ports.EvidenceSink`; tests open and close devices by their numbers."""
+    """Implements `EvidenceSink`; tests open and close devices by their numbers."""
 
     def __init__(self, interruptions: Interruptions) -> None:
         self.open_devices: set[int] = set()

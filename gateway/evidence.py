@@ -1,0 +1,28 @@
+"""Who settles open commands and claims by what sensors say: a port of the flow of reports."""
+
+from collections.abc import Sequence, Set
+from typing import Protocol
+
+from gateway.core.device import DeviceRecord
+from gateway.core.stamped import StampedReport
+
+
+class EvidenceSink(Protocol):
+    """Settling is idempotent: a batch may be offered again after a crash."""
+
+    @property
+    def open_devices(self) -> Set[int]:
+        """device_no of every device with an open command or claim; asked once per batch."""
+
+    async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
+        """Every stored report of one such device, late and repeated ones too, in the order received, before it
+        is acknowledged. Raises StoreUnavailable."""
+
+
+class NothingOpen:
+    """There are no commands and no claims yet."""
+
+    open_devices: frozenset[int] = frozenset()
+
+    async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
+        """Never asked: nothing is open."""
