@@ -1,6 +1,6 @@
 """What the middle of the gateway needs of the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -147,6 +147,8 @@ class HistoryBatch(Struct, frozen=True):
     quarantined: Sequence[QuarantinedFrame] = ()
     sightings: Sequence[UnitSighting] = ()
     last_reports: Sequence[LastReport] = ()
+    meanwhile: Callable[[], None] | None = None
+    """Work of the caller that needs no answer: the store may do it once, while the server stores the rows."""
 
 
 class Appended(Struct, frozen=True):

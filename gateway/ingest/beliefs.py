@@ -1,7 +1,7 @@
 """The live states of our shards: cached, changed by compare-and-set, rebuilt when Redis lost them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from firmware_protocol.messages import DeviceId
@@ -79,13 +79,14 @@ class Beliefs:
                     self.cache.put(shard, device_id, found[device_id])
         return found
 
-    async def advance(self, held: Mapping[DeviceId, Held]) -> int:
+    async def advance(self, held: Mapping[DeviceId, Held], prepared: Sequence[tuple[int, Step]] = ()) -> int:
         """Writes what the held devices propose, all in one round trip when nobody interferes; returns how
-        many changes maps were told of. Raises LaneTrouble, StoreUnavailable."""
+        many changes maps were told of. `prepared` is what `steps_of` said of them a moment ago: a state that
+        changed since is a mismatch. Raises LaneTrouble, StoreUnavailable."""
         announced = 0
         remaining = held
-        for _ in range(MAX_ROUNDS):
-            steps = _steps(remaining)
+        for attempt in range(MAX_ROUNDS):
+            steps = prepared if prepared and not attempt else steps_of(remaining)
             if not steps:
                 return announced
             try:
@@ -134,7 +135,7 @@ class Beliefs:
         self.cache.drop(shard)
         self._epochs.pop(shard, None)
 
-    async def _write(self, steps: list[tuple[int, Step]]) -> frozenset[DeviceId]:
+    async def _write(self, steps: Sequence[tuple[int, Step]]) -> frozenset[DeviceId]:
         by_shard: dict[int, list[Step]] = {}
         for shard, step in steps:
             by_shard.setdefault(shard, []).append(step)
@@ -166,7 +167,8 @@ class Beliefs:
         return LaneTrouble(shards)
 
 
-def _steps(held: Mapping[DeviceId, Held]) -> list[tuple[int, Step]]:
+def steps_of(held: Mapping[DeviceId, Held]) -> list[tuple[int, Step]]:
+    """What the held devices propose to the states that are cached now, as (shard, step)."""
     steps: list[tuple[int, Step]] = []
     for device_id, one in held.items():
         state = one.cached.state

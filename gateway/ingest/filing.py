@@ -15,7 +15,7 @@ from gateway.core.slots import NO_SLOTS, count_slots
 from gateway.core.stamped import StampedReport
 from gateway.ingest.admission import Admitted
 from gateway.ingest.state_cache import CachedState
-from gateway.ports import Arrived, HistoryRow, UnitSighting
+from gateway.ports import Arrived, HistoryRow, Step, UnitSighting
 
 SAVE_EVERY_MS = 60_000
 """How old `last_report` may be: what a rebuild reads from history per device stays within a minute or so."""
@@ -77,6 +77,8 @@ class Filing(Struct):
     sightings: list[UnitSighting] = []
     by_device: dict[DeviceId, DeviceReports] = {}
     given: GivenSeqs = {}
+    steps: list[tuple[int, Step]] = []
+    """(shard, step): what the reports come to, where it was worked out while history stored them."""
 
 
 def file_reports(

@@ -10,7 +10,7 @@ from gateway.core.presence import next_silence_ms
 from gateway.counters import IngestCounters
 from gateway.evidence import EvidenceSink
 from gateway.ingest.admission import Admission, Admitted, admit
-from gateway.ingest.beliefs import Beliefs
+from gateway.ingest.beliefs import Beliefs, steps_of
 from gateway.ingest.filing import DeviceReports, Filing, GivenSeqs, file_reports
 from gateway.ingest.held_saves import HeldSaves
 from gateway.ingest.receipts import publish_receipts
@@ -66,7 +66,7 @@ class TakeReports:
         filing = file_reports(admission.admitted, cached, tried=self._tried)
         unstored = await self._append(filing, admission)
         _set_apart(unstored, filing, ports.beliefs)
-        announced = await ports.beliefs.advance(filing.by_device)
+        announced = await ports.beliefs.advance(filing.by_device, filing.steps)
         await self._offer(filing)
         # A crash up to here means redelivery; one from here on, at most a receipt the device will ask for again.
         ports.link.acknowledge([arrived.delivery for arrived in batch])
@@ -81,7 +81,14 @@ class TakeReports:
             return frozenset()
         newest_ms = max((one.arrived.received_ms for one in admission.admitted), default=0)
         saves = self._saves.due(newest_ms)
-        batch = HistoryBatch(filing.rows, filing.doubtful, refused, filing.sightings, saves)
+        batch = HistoryBatch(
+            filing.rows,
+            filing.doubtful,
+            refused,
+            filing.sightings,
+            saves,
+            meanwhile=lambda: filing.steps.extend(steps_of(filing.by_device)),
+        )
         tried, self._tried = self._tried is not None, filing.given
         appended = await self._ports.history.append(batch)
         self._saves.written(saves)
@@ -178,6 +185,7 @@ def _set_apart(unstored: Stamps, filing: Filing, beliefs: Beliefs) -> None:
     has it. What is cached of the device is dropped, because its numbering may have been set back by a person."""
     if not unstored:
         return
+    filing.steps.clear()
     device_nos = {device_no for device_no, _, _ in unstored}
     for device_id, reports in list(filing.by_device.items()):
         device_no = reports.device.device_no

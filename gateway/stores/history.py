@@ -1,7 +1,7 @@
 """Every report in PostgreSQL: one batch, one transaction, one commit."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import psycopg
@@ -107,7 +107,7 @@ async def _store(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) 
     extras = batch.quarantined or batch.sightings or batch.last_reports
     if fresh and not (extras or rows.doubtful or rows.refused):
         # A statement of its own is a transaction of its own: no BEGIN, no COMMIT to wait for.
-        await _copy(connection, fresh)
+        await _copy(connection, fresh, batch.meanwhile)
         return _NOTHING
     try:
         async with connection.pipeline():
@@ -158,9 +158,14 @@ async def _store_without_refused(connection: AsyncConnection, batch: HistoryBatc
             refused += found
 
 
-async def _copy(connection: AsyncConnection, packed: bytes) -> None:
+async def _copy(
+    connection: AsyncConnection, packed: bytes, meanwhile: Callable[[], None] | None = None
+) -> None:
     async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         await copy.write(packed)
+        if meanwhile is not None:
+            # The server inserts what was sent; the end of the statement, and so its commit, is still to come.
+            meanwhile()
 
 
 def _date(day: int) -> date:

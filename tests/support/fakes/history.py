@@ -39,6 +39,8 @@ class FakeHistory:
 
     async def append(self, batch: HistoryBatch) -> Appended:
         await self._interruptions.point("history.append")
+        if batch.meanwhile is not None and not batch.doubtful:
+            batch.meanwhile()
         rows, doubtful = list(batch.rows), list(batch.doubtful)
         keys = [(row.device_no, row.boot, row.seq, row.at_ms) for row in rows]
         if len(set(keys)) < len(keys) or any(key in self._keys for key in keys):
