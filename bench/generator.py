@@ -185,7 +185,7 @@ async def _send(load: Load, sent: Sent, publishers: list[Publisher], topics: lis
     plain = FrameTemplate(boot=load.boot, keep=False)
     kept = FrameTemplate(boot=load.boot, keep=True)
     steps = [0] * load.devices
-    begin_s, begin_ms = time.monotonic(), time.time_ns() // 1_000_000 - load.boot * 1000
+    begin_s, begin_ms = time.monotonic(), time.time_ns() / 1e6 - load.boot * 1000
     upcoming = reports(load)
     while sent.sent < sent.to_send:
         elapsed_s = time.monotonic() - begin_s
@@ -198,7 +198,7 @@ async def _send(load: Load, sent: Sent, publishers: list[Publisher], topics: lis
             frame = (kept if keep else plain).fill(
                 seq=seq,
                 # The time at which it was due, not at which it was written: no coordinated omission.
-                elapsed_ms=begin_ms + int(number / load.rate_per_s * 1000),
+                elapsed_ms=round(begin_ms + number / load.rate_per_s * 1000),
                 lat_e7=13_000_000 + device * 17 % 1_000_000 + steps[device] % 2 * 20_000,
                 lon_e7=1_038_000_000 + device * 31 % 2_000_000,
             )

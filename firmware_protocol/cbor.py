@@ -86,21 +86,26 @@ def read_fields(frame: bytes, keys: Keys) -> dict[str, Any]:
 def _named(fields: dict[Any, Any], keys: Keys) -> dict[str, Any]:
     names = keys.names
     # True and 1.0 equal 1 in Python, not on the wire.
-    named = {names[key]: value for key, value in fields.items() if type(key) is int and key in names}
+    named = _flat(fields, names)
     for name, inner in keys.inner.items():
         value = named.get(name)
         if value is None:
             continue
         names = inner.names
         if type(value) is dict:
-            named[name] = {names[k]: v for k, v in value.items() if type(k) is int and k in names}
+            named[name] = _flat(value, names)
         elif type(value) is list:
             named[name] = [_flat(item, names) if type(item) is dict else item for item in value]
     return named
 
 
 def _flat(fields: dict[Any, Any], names: Mapping[int, str]) -> dict[str, Any]:
-    return {names[key]: value for key, value in fields.items() if type(key) is int and key in names}
+    # A loop costs less than a comprehension that looks every key up twice.
+    named: dict[str, Any] = {}
+    for key, value in fields.items():
+        if type(key) is int and (name := names.get(key)) is not None:
+            named[name] = value
+    return named
 
 
 def write_fields(fields: Mapping[str, Any], keys: Keys) -> bytes:

@@ -5,6 +5,9 @@ from math import exp
 LINGER_MAX_S = 0.004
 """Beyond this a longer batch saves little more CPU, and half of the changes would stand in the feed too late."""
 
+LINGER_ROWS = 40.0
+"""What a linger is to gather: with these a batch is large enough, so that at high rates changes are told sooner."""
+
 RATE_AT_ONCE = 3_500.0
 """Up to this many rows a second a batch leaves at once: CPU is not short, and a map sees the change sooner."""
 
@@ -34,4 +37,5 @@ class Pace:
     def linger_s(self) -> float:
         """Seconds to leave the sockets alone before the next batch is read."""
         share = (self.rows_per_s - RATE_AT_ONCE) / (RATE_FULL_LINGER - RATE_AT_ONCE)
-        return LINGER_MAX_S * min(1.0, max(0.0, share))
+        longest_s = min(LINGER_MAX_S, LINGER_ROWS / max(self.rows_per_s, 1.0))
+        return longest_s * min(1.0, max(0.0, share))

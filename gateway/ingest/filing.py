@@ -39,6 +39,8 @@ class DeviceReports(Struct, gc=False):
     newest: tuple[int, int]
     """The highest stamp known while filing: a report above it cannot be in history yet."""
     stamped: list[StampedReport] = []
+    any_kept: bool = False
+    """At least one of them asks for a receipt."""
     units: dict[int, str] | None = None
     """What the newest report with slots shows in them."""
     saved: LiveState | None = None
@@ -105,6 +107,8 @@ def file_reports(
         else:
             filing.doubtful.append(row)
         reports.stamped.append(stamped)
+        if report.keep:
+            reports.any_kept = True
     return filing
 
 

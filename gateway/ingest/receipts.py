@@ -18,7 +18,7 @@ def publish_receipts(by_device: Mapping[DeviceId, DeviceReports], link: DeviceLi
     ones too, because the device still holds them. Returns how many were named."""
     named = 0
     for device_id, reports in by_device.items():
-        kept = _kept_stamps(reports)
+        kept = _kept_stamps(reports) if reports.any_kept else None
         if kept:
             encoding = encoding_of(reports.stamped[-1].frame)
             for payload in _payloads(list(kept), encoding):

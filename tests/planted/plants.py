@@ -69,7 +69,7 @@ PLANTS = (
         (
             Edit(
                 "gateway/ingest/receipts.py",
-                "        kept = _kept_stamps(reports)\n",
+                "        kept = _kept_stamps(reports) if reports.any_kept else None\n",
                 "        kept = _kept_stamps(reports) if reports.advanced else None\n",
             ),
         ),
