@@ -12,7 +12,7 @@ RATE_AT_ONCE = 3_500.0
 """Up to this many rows a second a batch leaves at once: CPU is not short, and a map sees the change sooner."""
 
 RATE_FULL_LINGER = 5_000.0
-"""From here on every batch lingers in full."""
+"""From here on a batch lingers as long as the two bounds above let it."""
 
 MEMORY_S = 0.2
 """The rate is that of the last fifth of a second, roughly."""
