@@ -38,3 +38,15 @@ MAX_JSON_BRACKETS = 512
 
 MAX_REASON_CHARS = 120
 """One line of a log or of the quarantine list."""
+
+REMEMBERED_COMMANDS = 64
+"""Command ids with their results that a device keeps over a loss of power: more than can arrive before they expire."""
+
+MAX_SETTINGS = 16
+"""What one CONFIGURE may change; its frame stays below 1 KiB."""
+
+MAX_SETTING_CHARS = 64
+"""A setting is a number, a switch or a short name."""
+
+DEVICE_KEY_BYTES = 32
+"""As long as the tag of HMAC with SHA-256."""

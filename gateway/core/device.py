@@ -1,6 +1,6 @@
 """What the registry knows of a device and of its model."""
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 
@@ -32,6 +32,17 @@ class Crs(IntEnum):
     BD09 = 3
 
 
+class Quirk(StrEnum):
+    """What the hardware of a model does wrong, so that the gateway takes care."""
+
+    IGNORES_TTL = "ignores_ttl"
+    """Executes expired commands: a one-shot only right after it answered a probe."""
+    NO_CORRELATION = "no_correlation"
+    """Its acks do not name the command: one command at a time, matched by slot."""
+    DUP_UNSAFE = "dup_unsafe"
+    """Executes a repeated command again: a one-shot frame is sent once."""
+
+
 class DeviceModel(Struct, frozen=True):
     """What all devices of one model share."""
 
@@ -47,6 +58,7 @@ class DeviceModel(Struct, frozen=True):
     auto_register: bool = False
     """A hello of an unknown device of this model registers it."""
     crs: Crs = Crs.WGS84
+    quirks: tuple[Quirk, ...] = ()
 
 
 class DeviceRecord(Struct, frozen=True, gc=False):

@@ -1,0 +1,218 @@
+"""What commands need of the world: where they are kept, keys, and the wire they leave by."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from firmware_protocol.commands import Ack, CommandKind
+from firmware_protocol.device_key import DeviceKey
+from firmware_protocol.messages import DeviceId
+from gateway.core.command import Happening, Phase
+from gateway.core.device import DeviceRecord
+from gateway.ports import Delivery
+
+
+class CommandRecord(Struct, frozen=True, gc=False):
+    """One command as PostgreSQL has it."""
+
+    command_id: UUID
+    operator_id: int
+    device_no: int
+    device_id: DeviceId
+    model: str
+    firmware: str
+    """As the live state had it at issue; for percentiles."""
+    kind: CommandKind
+    slot: int
+    settings: Mapping[str, bool | int | str]
+    boot: int
+    fence: int
+    issued_ms: int
+    not_after_ms: int
+    """A whole second; the frame says the same."""
+    phase: Phase
+    revision: int
+    """Counts its moves; compared and set by it."""
+    lease_no: int = 0
+    """Of the lane's owner that recorded SENT; 0 before."""
+    sent_ms: int | None = None
+    settled_ms: int | None = None
+    reason: str = ""
+    """Why it ended as it did: a code of the device or of ours; empty while nothing needs saying."""
+    requested_by: str = ""
+    """The principal, as `role:subject`."""
+    claim_id: str = ""
+    openings_before: int | None = None
+    """The slot's count of openings in the live state at issue; None when the model has none."""
+    unit_before: str = ""
+    """The unit in the slot at issue; empty when none was seen."""
+
+
+class TimelineEntry(Struct, frozen=True):
+    """One line in the story of a command. Append-only."""
+
+    at_ms: int
+    what: str
+    """requested, issued, claimed, published, broker_ack, device_ack, evidence, contradiction, incident, settled …"""
+    phase: Phase
+    """After it."""
+    detail: Mapping[str, bool | int | str] = {}
+
+
+class Incident(Struct, frozen=True):
+    """Something that must never happen, and did: `executed_late`, `executed_twice`, `evidence_contradicts_ack`,
+    `ack_without_command`, …"""
+
+    device_no: int
+    operator_id: int
+    kind: str
+    at_ms: int
+    command_id: UUID | None = None
+    detail: Mapping[str, bool | int | str] = {}
+
+
+class Move(Struct, frozen=True):
+    """One step of one command, compared and set by revision; `to` equal to the present phase only adds lines."""
+
+    command_id: UUID
+    from_revision: int
+    happening: Happening | None
+    to: Phase
+    entries: Sequence[TimelineEntry]
+    reason: str = ""
+    incidents: Sequence[Incident] = ()
+
+
+class NewCommand(Struct, frozen=True):
+    """What is to be issued; the store gives the fence."""
+
+    command_id: UUID
+    device: DeviceRecord
+    firmware: str
+    kind: CommandKind
+    slot: int
+    settings: Mapping[str, bool | int | str]
+    requested_ms: int
+    issued_ms: int
+    not_after_ms: int
+    requested_by: str
+    why: str
+    idempotency_key: str
+    request_digest: bytes
+    """SHA-256 of what was asked, so that the same key with another body is told apart."""
+    claim_id: str = ""
+    openings_before: int | None = None
+    unit_before: str = ""
+
+
+class Issued(Struct, frozen=True):
+    """It exists now; or existed before, under the same key with the same body (`repeated`)."""
+
+    command: CommandRecord
+    repeated: bool = False
+
+
+class KeyReused(Struct, frozen=True):
+    """The same Idempotency-Key stands for another body."""
+
+    command_id: UUID
+
+
+class SlotBusy(Struct, frozen=True):
+    """A one-shot for that slot is not settled."""
+
+    command_id: UUID
+    phase: Phase
+
+
+IssueOutcome = Issued | KeyReused | SlotBusy
+
+
+class CommandDesk(Protocol):
+    """The side of the API: issue, look, wait, cancel. All raise StoreUnavailable."""
+
+    async def already(self, principal: str, key: str, digest: bytes) -> Issued | KeyReused | None:
+        """What the key stands for, so that a repetition is answered before any condition is looked at."""
+
+    async def issue(self, new: NewCommand) -> IssueOutcome:
+        """One transaction: fence, command, timeline, key, audit row, NOTIFY `lk_cmd_{lane}`. Committed on return."""
+
+    async def find(self, command_id: UUID) -> CommandRecord | None: ...
+
+    async def timeline(self, command_id: UUID) -> Sequence[TimelineEntry]: ...
+
+    async def of_device(self, device_no: int, *, before: UUID | None, limit: int) -> Sequence[CommandRecord]:
+        """Newest first."""
+
+    async def cancel(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
+        """Cancelled when it was ISSUED, else unchanged: what was sent cannot be taken back."""
+
+    async def abandon(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
+        """ABANDONED when it was UNCONFIRMED, else unchanged."""
+
+    async def settled(self, command_id: UUID, *, timeout_s: float) -> CommandRecord | None:
+        """Returns once it is settled or UNCONFIRMED, else as it stands after the time; None when there is none.
+        Woken by NOTIFY `lk_settled`."""
+
+
+class CommandStore(Protocol):
+    """The side of the owner of a lane. All raise StoreUnavailable."""
+
+    async def open_of(self, lanes: Sequence[int]) -> Sequence[CommandRecord]:
+        """Every command that is not settled, at a take-over of lanes."""
+
+    async def waiting(self, lanes: Sequence[int]) -> Sequence[CommandRecord]:
+        """ISSUED ones, oldest first: the poll that heals a missed notice."""
+
+    async def claim(
+        self, commands: Sequence[CommandRecord], owner: str, leases: Mapping[int, int], at_ms: int
+    ) -> Sequence[CommandRecord]:
+        """Those now SENT: were ISSUED, not past `not_after` by the database's own clock too, and the lane is
+        still `owner`'s with that lease number, compared and set in one transaction. Committed on return."""
+
+    async def move(self, moves: Sequence[Move]) -> Mapping[UUID, CommandRecord]:
+        """Those that moved, as they are now; the others were moved by someone else. One transaction, with
+        timeline, incidents and NOTIFY `lk_settled`. Committed on return."""
+
+    async def reread(self, command_ids: Sequence[UUID]) -> Mapping[UUID, CommandRecord]:
+        """As they are now."""
+
+    async def record_incidents(self, incidents: Sequence[Incident]) -> None: ...
+
+
+class DeviceKeys(Protocol):
+    """The keys of devices, unwrapped; from memory where it can."""
+
+    async def load(self, device_nos: Sequence[int]) -> Mapping[int, Sequence[DeviceKey]]:
+        """Newest first; the first signs, all verify (a rotation overlaps). Devices without a key are missing.
+        Raises StoreUnavailable."""
+
+
+class ArrivedAck(Struct, frozen=True, gc=False):
+    """An ack as the edge hands it on: still sealed, since only a flow has keys."""
+
+    lane: int
+    device_id: DeviceId
+    frame: bytes
+    topic: str
+    received_ms: int
+    delivery: Delivery
+
+
+class HeardAck(Struct, frozen=True, gc=False):
+    """An ack whose seal was good."""
+
+    device: DeviceRecord
+    ack: Ack
+    received_ms: int
+
+
+class CommandLink(Protocol):
+    """The way to the device. Calls only queue bytes."""
+
+    def publish_command(self, lane: int, topic: str, payload: bytes, *, tag: UUID | None) -> bool:
+        """Not retained, on the lane's own `-now` session; False when it is down and nothing was sent.
+        Without a tag QoS 0; with one QoS 1, and the broker's PUBACK is told as `broker_acked(tag)`. QoS 1 is
+        never sent again by us after a reconnect: the dispatcher decides about repetitions."""
