@@ -36,8 +36,8 @@ REPORT_KEYS = Keys(
     *("battery_pct", "charging", "moving", "faults", "alarms", "signal_dbm", "firmware", "kept_lost"),
     inner={"fix": FIX_KEYS, "lock": LOCK_KEYS, "slots": SLOT_KEYS},
 )
-HELLO_KEYS = Keys("power_on_id", "model", "firmware")
-WELCOME_KEYS = Keys("power_on_id", "boot", "server_time_ms")
+HELLO_KEYS = Keys("power_on_id", "model", "firmware", "hello_sent_ms")
+WELCOME_KEYS = Keys("power_on_id", "boot", "server_time_ms", "hello_sent_ms")
 RECEIPT_KEYS = Keys("stamps")
 
 

@@ -158,7 +158,8 @@ class DeviceSession:
 
     def _hello(self, now_ms: int) -> Publish:
         self._hello_again_ms = now_ms + self._hello_backoff.next_delay_ms()
-        hello = Hello(self._numbering.greet(now_ms), self._identity.model, self._identity.firmware)
+        power_on_id = self._numbering.greet(now_ms)
+        hello = Hello(power_on_id, self._identity.model, self._identity.firmware, now_ms)
         return Publish(self._hello_topic, codec.encode_hello(hello, encoding=self._identity.encoding), 1)
 
     def _welcomed(self, welcome: Welcome, now_ms: int) -> list[Effect]:

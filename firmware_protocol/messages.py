@@ -131,18 +131,23 @@ class Hello(Struct, frozen=True, gc=False, omit_defaults=True):
     """Random, once per power-on: a repeated hello gets the same boot number."""
     model: _Id
     firmware: _Text = ""
+    hello_sent_ms: Int63 | None = None
+    """The device's own monotonic milliseconds when it sent this hello; the welcome repeats it, so that the device
+    knows how old the time in it is. Needed for commands."""
 
     def __post_init__(self) -> None:
         """Raises ValueError when the id is longer than 64 bits."""
         _check_64_bits(self.power_on_id)
 
 
-class Welcome(Struct, frozen=True, gc=False):
+class Welcome(Struct, frozen=True, gc=False, omit_defaults=True):
     """The gateway's answer to a hello; a device ignores one whose `power_on_id` is not its own."""
 
     power_on_id: Uint64
     boot: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     server_time_ms: Uint63
+    hello_sent_ms: Int63 | None = None
+    """As the answered hello had it."""
 
     def __post_init__(self) -> None:
         """Raises ValueError when the id is longer than 64 bits."""

@@ -71,12 +71,15 @@ class Numbering:
         """Takes the boot number. False when the welcome is not for this power-on, or not a rising one."""
         if welcome.power_on_id != self.power_on_id:
             return False
+        sent_ms = self._hello_sent_ms if welcome.hello_sent_ms is None else welcome.hello_sent_ms
+        if sent_ms > self._hello_sent_ms:
+            return False
         if self._boot is not None and welcome.boot <= self._boot.number:
             # A number that does not rise could only repeat stamps, unless it is the same answer again.
             return welcome.boot == self._boot.number and welcome.power_on_id == self._boot.power_on_id
-        # The hello that was answered may have been an earlier one: the server's time says how old the boot
-        # number is by now; the rest is counted from when the newest hello was sent.
-        zero_ms = self._hello_sent_ms - (welcome.server_time_ms - welcome.boot * 1000)
+        # The server's time says how old the boot number is by now; the rest is counted from when the answered hello
+        # was sent: the newest, unless the welcome says which.
+        zero_ms = sent_ms - (welcome.server_time_ms - welcome.boot * 1000)
         self._boot = _Boot(welcome.boot, welcome.power_on_id, zero_ms, self._hello_sent_ms)
         self._seq = 0
         return True

@@ -66,7 +66,8 @@ def _welcome(
         record = records.get(device_id)
         if record is None or record.power_on_id != arrived.hello.power_on_id:
             continue
-        welcome = Welcome(record.power_on_id, record.boot, ports.clock.now_ms())
+        sent_ms = arrived.hello.hello_sent_ms
+        welcome = Welcome(record.power_on_id, record.boot, ports.clock.now_ms(), sent_ms)
         payload = encode_welcome(welcome, encoding=arrived.encoding)
         ports.link.publish(arrived.lane, welcome_topic(device_id), payload)
         welcomed += 1

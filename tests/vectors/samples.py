@@ -119,11 +119,19 @@ REPORTS: dict[str, tuple[str, Report]] = {
 HELLOS: dict[str, tuple[str, Hello]] = {
     "hello": ("said after every connect", Hello(POWER_ON_ID, "bike-x1", "2.4.1")),
     "hello_shortest": ("firmware left out", Hello(0, "m")),
+    "hello_of_a_device_that_obeys": (
+        "with the device's own time, which the welcome repeats",
+        Hello(POWER_ON_ID, "bike-x1", "2.4.1", 8_250),
+    ),
     "hello_longest_id": ("all 64 bits of the power-on id set", Hello(2**64 - 1, "cab.12:v2_b-1")),
 }
 
 WELCOMES: dict[str, tuple[str, Welcome]] = {
     "welcome": ("the answer to the hello", Welcome(POWER_ON_ID, BOOT, 1_790_000_000_412)),
+    "welcome_with_the_time_of_the_hello": (
+        "the answer to a hello that said when it was sent",
+        Welcome(POWER_ON_ID, BOOT, 1_790_000_000_412, 8_250),
+    ),
 }
 
 RECEIPTS: dict[str, tuple[str, Receipt]] = {

@@ -25,10 +25,11 @@ class Gateway:
 
     def hear(self, publish: Publish, now_ms: int) -> tuple[str, bytes] | None:
         if publish.topic == topics.hello_topic(DEVICE):
-            power_on_id = codec.decode_hello(publish.payload).power_on_id
+            hello = codec.decode_hello(publish.payload)
+            power_on_id = hello.power_on_id
             newest = max(self.boots.values(), default=0)
             boot = self.boots.setdefault(power_on_id, max(newest + 1, EPOCH_S + now_ms // 1000))
-            welcome = Welcome(power_on_id, boot, EPOCH_S * 1000 + now_ms)
+            welcome = Welcome(power_on_id, boot, EPOCH_S * 1000 + now_ms, hello.hello_sent_ms)
             return topics.welcome_topic(DEVICE), codec.encode_welcome(welcome, encoding=Encoding.CBOR)
         report = codec.decode_report(publish.payload)
         stamp = stamp_of(report)

@@ -70,9 +70,15 @@ full_reports = st.builds(
     **_content,
 )
 reports = basic_reports | full_reports
-hellos = st.builds(Hello, power_on_id=st.integers(0, 2**64 - 1), model=ids, firmware=texts)
+hellos = st.builds(
+    Hello, power_on_id=st.integers(0, 2**64 - 1), model=ids, firmware=texts, hello_sent_ms=st.none() | int64
+)
 welcomes = st.builds(
-    Welcome, power_on_id=st.integers(0, 2**64 - 1), boot=st.integers(1, 2**63 - 1), server_time_ms=uint63
+    Welcome,
+    power_on_id=st.integers(0, 2**64 - 1),
+    boot=st.integers(1, 2**63 - 1),
+    server_time_ms=uint63,
+    hello_sent_ms=st.none() | int64,
 )
 receipts = st.builds(
     Receipt, st.lists(st.builds(ReportStamp, uint63, uint63), min_size=1, max_size=64).map(tuple)

@@ -98,8 +98,10 @@ def test_hello_is_repeated_until_it_is_answered() -> None:
         waits.append(wake_ms - now_ms)
         now_ms = wake_ms
         hellos += session.woken(now_ms)
-    assert len(set(hellos)) == 1
-    assert len(hellos) == 13
+    said = [codec.decode_hello(hello.payload) for hello in hellos if isinstance(hello, Publish)]
+    assert len(said) == 13
+    assert len({hello.power_on_id for hello in said}) == 1
+    assert [hello.hello_sent_ms for hello in said[:2]] == [0, waits[0]], "each says when it was sent"
     assert 3_750 <= waits[0] <= 6_250
     assert all(wait <= 300_000 for wait in waits)
     assert waits[-1] >= 180_000

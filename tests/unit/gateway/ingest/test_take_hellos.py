@@ -46,6 +46,13 @@ async def test_a_new_power_on_gets_a_higher_boot_and_the_same_one_the_same(gatew
     assert gateway.counters.counts["welcomed"] == 3
 
 
+async def test_a_welcome_says_which_hello_it_answers(gateway: FakeGateway) -> None:
+    said = hello(A, 11)
+    timed = structs.replace(said, hello=structs.replace(said.hello, hello_sent_ms=-7))
+    await take_hellos([said, timed], gateway.hello_ports)
+    assert [welcome.hello_sent_ms for _, welcome in welcomes(gateway)] == [-7]
+
+
 async def test_boots_are_committed_before_anybody_hears_of_them(gateway: FakeGateway) -> None:
     await take_hellos([hello(A, 11), hello(B, 12, packet_id=2)], gateway.hello_ports)
     order = ["registry.give_boots:done", "link.acknowledge", "link.publish", "link.publish"]
