@@ -11,6 +11,7 @@ from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.messages import DeviceId
 from gateway.core.command import Happening, Phase
 from gateway.core.device import DeviceRecord
+from gateway.core.live_state import LiveState
 from gateway.ports import Delivery
 
 
@@ -62,8 +63,8 @@ class TimelineEntry(Struct, frozen=True):
 
 
 class Incident(Struct, frozen=True):
-    """Something that must never happen, and did: `executed_late`, `executed_twice`, `evidence_contradicts_ack`,
-    `ack_without_command`, …"""
+    """Something that must never happen, and did: `executed_late`, `executed_twice`, `executed_after_all`,
+    `evidence_contradicts_ack`. A store keeps one per command and kind: a second one changes nothing."""
 
     device_no: int
     operator_id: int
@@ -74,7 +75,8 @@ class Incident(Struct, frozen=True):
 
 
 class Move(Struct, frozen=True):
-    """One step of one command, compared and set by revision; `to` equal to the present phase only adds lines."""
+    """One step of one command, compared and set by revision, which rises by one with every move; `to` equal to the
+    present phase only adds lines and incidents, also to a settled command."""
 
     command_id: UUID
     from_revision: int
@@ -82,6 +84,8 @@ class Move(Struct, frozen=True):
     to: Phase
     entries: Sequence[TimelineEntry]
     reason: str = ""
+    """Replaces the command's reason unless empty. `settled_ms` is the time of the last entry when `to` is settled
+    and the phase before was not."""
     incidents: Sequence[Incident] = ()
 
 
@@ -137,7 +141,8 @@ class CommandDesk(Protocol):
         """What the key stands for, so that a repetition is answered before any condition is looked at."""
 
     async def issue(self, new: NewCommand) -> IssueOutcome:
-        """One transaction: fence, command, timeline, key, audit row, NOTIFY `lk_cmd_{lane}`. Committed on return."""
+        """One transaction: fence, command, timeline (`requested`, `issued`), key, audit row, NOTIFY
+        `lk_cmd_{lane}`. The key is looked at before the slot. Committed on return."""
 
     async def find(self, command_id: UUID) -> CommandRecord | None: ...
 
@@ -164,13 +169,19 @@ class CommandStore(Protocol):
         """Every command that is not settled, at a take-over of lanes."""
 
     async def waiting(self, lanes: Sequence[int]) -> Sequence[CommandRecord]:
-        """ISSUED ones, oldest first: the poll that heals a missed notice."""
+        """ISSUED ones, oldest first, those past `not_after` too; at most 1,000 per call: the poll that heals a
+        missed notice."""
+
+    async def settled_since(self, lanes: Sequence[int], since_ms: int) -> Sequence[CommandRecord]:
+        """Those that were sent and settled since then: a device may still execute one again, or after all."""
 
     async def claim(
         self, commands: Sequence[CommandRecord], owner: str, leases: Mapping[int, int], at_ms: int
     ) -> Sequence[CommandRecord]:
         """Those now SENT: were ISSUED, not past `not_after` by the database's own clock too, and the lane is
-        still `owner`'s with that lease number, compared and set in one transaction. Committed on return."""
+        still `owner`'s with that lease number, compared and set in one transaction; by phase, not by revision,
+        which rises by one. Sets `sent_ms` and `lease_no`, adds the line `claimed`. Committed on return. When it
+        raises, they may be SENT all the same."""
 
     async def move(self, moves: Sequence[Move]) -> Mapping[UUID, CommandRecord]:
         """Those that moved, as they are now; the others were moved by someone else. One transaction, with
@@ -179,8 +190,6 @@ class CommandStore(Protocol):
     async def reread(self, command_ids: Sequence[UUID]) -> Mapping[UUID, CommandRecord]:
         """As they are now."""
 
-    async def record_incidents(self, incidents: Sequence[Incident]) -> None: ...
-
 
 class DeviceKeys(Protocol):
     """The keys of devices, unwrapped; from memory where it can."""
@@ -188,6 +197,27 @@ class DeviceKeys(Protocol):
     async def load(self, device_nos: Sequence[int]) -> Mapping[int, Sequence[DeviceKey]]:
         """Newest first; the first signs, all verify (a rotation overlaps). Devices without a key are missing.
         Raises StoreUnavailable."""
+
+
+class HeldLanes(Protocol):
+    """Which lanes are ours, as far as this process knows."""
+
+    def lease_of(self, lane: int) -> int | None:
+        """The lease number; None when the lane is not ours or the lease is over by our own clock."""
+
+
+class LiveStateOf(Protocol):
+    """What Redis believes now."""
+
+    async def get(self, device_id: DeviceId) -> LiveState | None:
+        """Raises StoreUnavailable."""
+
+
+class SavedStateOf(Protocol):
+    """What PostgreSQL last saved of a device: the way to its state while Redis is away."""
+
+    async def saved(self, device_no: int) -> LiveState | None:
+        """At most about a minute old while the device reports. Raises StoreUnavailable."""
 
 
 class ArrivedAck(Struct, frozen=True, gc=False):
