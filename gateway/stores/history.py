@@ -1,7 +1,7 @@
 """Every report in PostgreSQL: one batch, one transaction, one commit."""
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 
 import psycopg
@@ -9,17 +9,27 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from gateway.ports import Appended, HistoryBatch, HistoryRow, StoreUnavailable
-from gateway.stores.history_refused import Refused, all_refused
-from gateway.stores.history_staging import AHEAD_WINDOW_MS, LATE_WINDOW_MS, STAGE_TABLE, is_late, store_staged
+from gateway.stores.history_refused import ROW_REFUSED, Refused, file_each, sift, unpackable
+from gateway.stores.history_staging import (
+    AHEAD_WINDOW_MS,
+    LATE_WINDOW_MS,
+    STAGE_TABLE,
+    Judged,
+    firsts_of,
+    is_late,
+    stamp_of,
+    store_staged,
+)
 from gateway.stores.history_trimming import Trimmed, trim
 from gateway.stores.instants import instant
-from gateway.stores.packed_rows import COLUMNS, pack_rows
+from gateway.stores.packed_rows import CANNOT_BE_PACKED, COLUMNS, pack_rows
 from gateway.stores.postgres_link import PostgresLink
 from gateway.stores.row_extras import keep_rows_for_a_person, store_extras
 
 _COPY = f"copy report ({COLUMNS}) from stdin (format binary)".encode()
 _DAY_MS = 86_400_000
 _NOTHING = Appended(0, frozenset())
+_NOTHING_TO_JUDGE = Judged(0, ())
 
 MAX_RACES = 3
 """Two owners of one lane file the same stamp in the same instant at most while the lane changes hands."""
@@ -76,13 +86,19 @@ class PostgresHistory:
 
     async def _append(self, connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
         await self._make_partitions(connection, rows)
-        for _ in range(MAX_RACES):
+        store = _store
+        races = 0
+        while races < MAX_RACES:
             try:
-                return await _store(connection, batch, rows)
+                return await store(connection, batch, rows)
             except psycopg.errors.UniqueViolation:
-                rows = _Rows((), [*rows.fresh, *rows.doubtful], rows.refused)
-            except (psycopg.DataError, psycopg.IntegrityError, struct.error):
-                return await _store_without_refused(connection, batch, rows)
+                races += 1
+                rows = _all_doubtful(rows)
+            except (*ROW_REFUSED, *CANNOT_BE_PACKED):
+                if store is _store_each:
+                    raise
+                rows = _without_unpackable(rows)
+                store = _store_each
         raise StoreUnavailable("history: another gateway goes on storing the same reports")
 
     async def _make_partitions(self, connection: AsyncConnection, rows: _Rows) -> None:
@@ -109,53 +125,69 @@ async def _store(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) 
         # A statement of its own is a transaction of its own: no BEGIN, no COMMIT to wait for.
         await _copy(connection, fresh, batch.meanwhile)
         return _NOTHING
-    try:
+    async with _rolled_back_on_error(connection):
         async with connection.pipeline():
             await connection.execute("begin")
             await store_extras(connection, batch)
         if fresh:
             await _copy(connection, fresh)
-        appended = await _store_doubtful(connection, rows)
+        judged = await store_staged(connection, rows.doubtful) if rows.doubtful else _NOTHING_TO_JUDGE
+        return await _commit(connection, judged, rows.refused)
+
+
+async def _store_each(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
+    """As `_store`, without the rows that PostgreSQL refuses. Raises what is not about a row.
+
+    Two round trips however many are refused: one files all rows, one keeps the refused ones for a person.
+    """
+    given = rows.doubtful
+    if not given:
+        return await _store(connection, batch, rows)
+    firsts = firsts_of(given)
+    async with _rolled_back_on_error(connection):
+        async with connection.pipeline():
+            await connection.execute("begin")
+            await store_extras(connection, batch)
+            cursor = await file_each(connection, firsts.values())
+        sifted = sift(given, firsts, await cursor.fetchall())
+        return await _commit(connection, sifted.judged, [*rows.refused, *sifted.refused])
+
+
+async def _commit(connection: AsyncConnection, judged: Judged, refused: Sequence[Refused]) -> Appended:
+    """The end of the transaction: a place in quarantine for rows that are not stored."""
+    for_a_person = [(one.row, "refused_by_store", one.why) for one in refused]
+    for_a_person += [(row, "stamp_reused", "another frame has this stamp") for row in judged.reused]
+    async with connection.pipeline():
+        if for_a_person:
+            await keep_rows_for_a_person(connection, for_a_person)
         await connection.execute("commit")
-    except (psycopg.Error, struct.error):
+    return Appended(
+        judged.doubled,
+        frozenset(stamp_of(row) for row in judged.reused),
+        frozenset(stamp_of(one.row) for one in refused),
+    )
+
+
+@asynccontextmanager
+async def _rolled_back_on_error(connection: AsyncConnection) -> AsyncIterator[None]:
+    try:
+        yield
+    except (psycopg.Error, *CANNOT_BE_PACKED):
         if not connection.closed:
             await connection.rollback()
         raise
-    return appended
 
 
-async def _store_doubtful(connection: AsyncConnection, rows: _Rows) -> Appended:
-    """The rest of the transaction: staged rows, and a place in quarantine for those that cannot be stored."""
-    for_a_person = [(refused.row, "refused_by_store", refused.why) for refused in rows.refused]
-    cannot_be = frozenset((row.device_no, row.boot, row.seq) for row in (one.row for one in rows.refused))
-    appended = Appended(0, frozenset(), cannot_be)
-    if rows.doubtful:
-        judged = await store_staged(connection, rows.doubtful)
-        for_a_person += [(row, "stamp_reused", "another frame has this stamp") for row in judged.reused]
-        stamps = frozenset((row.device_no, row.boot, row.seq) for row in judged.reused)
-        appended = Appended(judged.doubled, stamps, cannot_be)
-    if for_a_person:
-        await keep_rows_for_a_person(connection, for_a_person)
-    return appended
+def _all_doubtful(rows: _Rows) -> _Rows:
+    return _Rows((), [*rows.fresh, *rows.doubtful], rows.refused)
 
 
-async def _store_without_refused(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
-    """Finds the rows that PostgreSQL refuses and stores all others.
-
-    Raises the error itself when it is not about a row.
-    """
-    left = [*rows.fresh, *rows.doubtful]
-    refused = list(rows.refused)
-    while True:
-        try:
-            return await _store(connection, batch, _Rows((), left, refused))
-        except (psycopg.DataError, psycopg.IntegrityError, struct.error):
-            found = await all_refused(connection, left)
-            if not found:
-                raise
-            found_rows = {id(one.row) for one in found}
-            left = [row for row in left if id(row) not in found_rows]
-            refused += found
+def _without_unpackable(rows: _Rows) -> _Rows:
+    """All that is left is doubtful: some of it may have been refused as well."""
+    given = [*rows.fresh, *rows.doubtful]
+    refused = unpackable(given)
+    left_out = {id(one.row) for one in refused}
+    return _Rows((), [row for row in given if id(row) not in left_out], refused)
 
 
 async def _copy(

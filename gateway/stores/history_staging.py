@@ -1,6 +1,6 @@
 """The slow path of history: rows that may be stored already, compared with what is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from psycopg import AsyncConnection
@@ -29,7 +29,8 @@ _EARLIEST_MS, _LATEST_MS = 0, 4_102_444_800_000
 """1970 and 2100: bounds of a bound, so that no number from a frame leaves the calendar."""
 
 STAGE_TABLE = statement("stage_table")
-_INSERT = statement("stage_insert")
+LOOKED = statement("stage_looked")
+_INSERT = LOOKED + statement("stage_insert")
 _COPY = f"copy latchkey_staging ({COLUMNS}) from stdin (format binary)".encode()
 
 
@@ -46,16 +47,26 @@ def is_late(row: HistoryRow) -> bool:
     return not -AHEAD_WINDOW_MS <= row.received_ms - row.at_ms <= LATE_WINDOW_MS
 
 
-async def store_staged(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> Judged:
-    """Inside the caller's transaction: files the rows whose stamp is not stored, first of each stamp wins."""
+def stamp_of(row: HistoryRow) -> Stamp:
+    return row.device_no, row.boot, row.seq
+
+
+def firsts_of(rows: Iterable[HistoryRow]) -> dict[Stamp, HistoryRow]:
+    """The first row of each stamp, in the order of their coming."""
     firsts: dict[Stamp, HistoryRow] = {}
     for row in rows:
-        firsts.setdefault((row.device_no, row.boot, row.seq), row)
+        firsts.setdefault(stamp_of(row), row)
+    return firsts
+
+
+async def store_staged(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> Judged:
+    """Inside the caller's transaction: files the rows whose stamp is not stored, first of each stamp wins."""
+    firsts = firsts_of(rows)
     async with connection.cursor(binary=True) as cursor:
         async with cursor.copy(_COPY) as copy:
             await copy.write(pack_rows(firsts.values()))
         # Never prepared: only a plan made for these bounds leaves the other partitions alone.
-        await cursor.execute(_INSERT, _bounds(rows), prepare=False)
+        await cursor.execute(_INSERT, bounds(rows), prepare=False)
         stored = {(device_no, boot, seq): frame for device_no, boot, seq, frame in await cursor.fetchall()}
     return judge(rows, firsts, stored)
 
@@ -70,7 +81,7 @@ def judge(
     doubled = 0
     reused: list[HistoryRow] = []
     for row in rows:
-        stamp = (row.device_no, row.boot, row.seq)
+        stamp = stamp_of(row)
         first = firsts[stamp]
         if row is first and stamp not in stored:
             continue
@@ -82,7 +93,8 @@ def judge(
     return Judged(doubled, reused)
 
 
-def _bounds(rows: Sequence[HistoryRow]) -> dict[str, object]:
+def bounds(rows: Sequence[HistoryRow]) -> dict[str, object]:
+    """Where the stamps of these rows can be found, as `stage_looked` takes it."""
     first_ms = min(row.boot * 1000 or min(row.at_ms, row.received_ms) for row in rows)
     last_ms = max(row.boot * 1000 or max(row.at_ms, row.received_ms) for row in rows)
     return {

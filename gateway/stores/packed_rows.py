@@ -17,6 +17,12 @@ TRAILER = struct.pack("!h", -1)
 PG_EPOCH_MS = 946_684_800_000
 """2000-01-01T00:00:00Z in Unix milliseconds: where PostgreSQL counts its microseconds from."""
 
+CANNOT_BE_PACKED = (struct.error, OverflowError)
+"""What is raised for a value that its column cannot hold."""
+
+_CALENDAR_MS = (-210_800_000_000_000, 9_224_250_000_000_000)
+"""Two years less, on either side, than PostgreSQL's calendar holds: bounds around a row time must be in it too."""
+
 # Every value is preceded by its length in bytes; -1 stands for NULL.
 _COUNT = f"!h{'ii' * 2}{'iq' * 4}{'i?' * 2}"
 _FULL = struct.Struct(f"{_COUNT}{'ii' * 2}if{'ih' * 2}i?{'ih' * 3}i")
@@ -46,7 +52,7 @@ _FLAG = _Packed("!i?")
 
 
 def pack_rows(rows: Iterable[HistoryRow]) -> bytes:
-    """The whole COPY stream. Raises struct.error for a value that its column cannot hold."""
+    """The whole COPY stream. Raises one of CANNOT_BE_PACKED."""
     pieces = [HEADER]
     add = pieces.append
     full, bike = _FULL.pack, _BIKE.pack
@@ -73,6 +79,18 @@ def pack_rows(rows: Iterable[HistoryRow]) -> bytes:
         add(frame)
     add(TRAILER)
     return b"".join(pieces)
+
+
+def why_not_packed(row: HistoryRow) -> str | None:
+    """What no table can hold of this row; None when it can be packed and its times are in the calendar."""
+    earliest_ms, latest_ms = _CALENDAR_MS
+    if not all(earliest_ms <= at_ms <= latest_ms for at_ms in (row.at_ms, row.received_ms)):
+        return "a time outside of the calendar"
+    try:
+        pack_rows((row,))
+    except CANNOT_BE_PACKED as error:
+        return str(error)
+    return None
 
 
 def _pack_with_nulls(row: HistoryRow) -> bytes:
