@@ -1,7 +1,7 @@
 """What people read of the registry, of history and of quarantine: questions and answers."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -94,3 +94,17 @@ class QuarantineRow(Struct, frozen=True):
     where: str
     received_ms: int
     frame: bytes
+
+
+class AuditRow(Struct, frozen=True):
+    """One line of the audit log."""
+
+    number: int
+    at_ms: int
+    actor: str
+    role: str
+    action: str
+    subject: str
+    why: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
