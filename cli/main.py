@@ -16,6 +16,7 @@ VERBS = (
     "sim",
     "migrate",
     "device",
+    "key",
     "doctor",
     "check",
     "test",

@@ -1,5 +1,7 @@
 """Private mosquitto, Redis and PostgreSQL on free ports, started and stopped for demo and tests."""
 
+import base64
+import hashlib
 import os
 import random
 import signal
@@ -28,7 +30,9 @@ class Stack:
 
     def __init__(self, root: Path, timescale: Wanted) -> None:
         self.root = root
-        secret = passwords(root, ("postgres", "redis", "gateway", "bridge"))
+        secret = passwords(root, ("postgres", "redis", "gateway", "bridge", "keys"))
+        # As long as the folder lives its database does, and the device keys in it must stay readable.
+        self._key_encryption_key = key_encryption_key(secret["keys"])
         self.broker = PrivateBroker(
             root / "mosquitto", Account.for_server("mosquitto"), secret["gateway"], secret["bridge"]
         )
@@ -76,6 +80,7 @@ class Stack:
             "LATCHKEY_GATEWAY_HTTP_PORT": "0",
             "LATCHKEY_API_HOST": "127.0.0.1",
             "LATCHKEY_API_PORT": "0",
+            "LATCHKEY_KEY_ENCRYPTION_KEY": self._key_encryption_key,
             "LATCHKEY_TIMESCALE": "require" if self.postgres.timescale else "off",
         }
         return inherited_environment() | settings | more
@@ -93,6 +98,11 @@ class Stack:
             closing = [pool.submit(server.close) for server in self.servers]
         for one in closing:
             one.result()
+
+
+def key_encryption_key(password: str) -> str:
+    """The setting that wraps device keys, made of a random password of 144 bits."""
+    return f"stack:{base64.b64encode(hashlib.sha256(password.encode()).digest()).decode()}"
 
 
 def inherited_environment() -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.addresses import postgres_dsn, redis_url
+from gateway.key_wrapping import SETTING, WANTED, BadKeyEncryptionKey, KeyWrapping
 
 LANES = 16
 
@@ -17,8 +18,8 @@ Value = TypeVar("Value")
 class BadSetting(ValueError):
     """A setting of the environment that cannot be used."""
 
-    def __init__(self, name: str, wanted: str, got: str) -> None:
-        super().__init__(f"{name} must be {wanted}, not {got!r}")
+    def __init__(self, name: str, wanted: str, got: str, *, detail: str = "") -> None:
+        super().__init__(f"{name} {detail}" if detail else f"{name} must be {wanted}, not {got!r}")
         self.name = name
 
 
@@ -42,6 +43,12 @@ class Settings:
     """`max_queued_messages` of the broker: the alarm rises at half of it."""
     broker_folder: Path | None
     """Where the broker keeps its database, if on this machine: its disk is then watched."""
+    broker_passwords: Path | None
+    """Where the broker reads who may connect: this gateway then writes that file, while no other does."""
+    broker_pid_file: Path | None
+    """Names the broker's process, which is told that the list changed; without it something else notices."""
+    key_encryption_key: KeyWrapping
+    """Opens the keys of devices; may come from the file that `LATCHKEY_KEY_ENCRYPTION_KEY_FILE` names."""
     log_level: str
 
     @classmethod
@@ -60,6 +67,9 @@ class Settings:
             gateway_lanes=read.parsed("GATEWAY_LANES", "lanes such as 0-15 or 0,3,8-11", _lanes, "0-15"),
             broker_queue_messages=read.whole("BROKER_QUEUE_MESSAGES", 100, 2**40, 375_000),
             broker_folder=read.parsed("BROKER_FOLDER", "a folder", _folder, "", empty=True),
+            broker_passwords=read.parsed("BROKER_PASSWORDS", "a file", _folder, "", empty=True),
+            broker_pid_file=read.parsed("BROKER_PID_FILE", "a file", _folder, "", empty=True),
+            key_encryption_key=_key_wrapping(environment),
             log_level=read.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )
 
@@ -106,6 +116,13 @@ class _Reader:
             if value.casefold() == choice.casefold():
                 return choice
         raise BadSetting(f"LATCHKEY_{name}", f"one of {', '.join(choices)}", value)
+
+
+def _key_wrapping(environment: Mapping[str, str]) -> KeyWrapping:
+    try:
+        return KeyWrapping.from_environment(environment)
+    except BadKeyEncryptionKey as error:
+        raise BadSetting(SETTING, WANTED, "what was given", detail=str(error)) from None
 
 
 def _folder(text: str) -> Path | None:

@@ -8,6 +8,8 @@ import yaml
 
 from api.settings import Settings as ApiSettings
 from cli.main import VERBS
+from gateway.key_wrapping import SETTING as KEY_ENCRYPTION_KEY
+from gateway.key_wrapping import new_key_encryption_key
 from gateway.settings import Settings as GatewaySettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,8 +116,9 @@ def test_our_own_services_run_verbs_that_exist(services: Mapping[str, Mapping[st
 
 
 def filled(environment: Mapping[str, str]) -> dict[str, str]:
-    """As compose gives it to the process, with a password in each place of one."""
-    return {name: re.sub(r"\$\{[^}]*\}", "0123456789abcdef", value) for name, value in environment.items()}
+    """As compose gives it to the process, with a password, or a key, in each place of one."""
+    given = {name: re.sub(r"\$\{[^}]*\}", "0123456789abcdef", value) for name, value in environment.items()}
+    return given | {name: new_key_encryption_key("a") for name in given if name == KEY_ENCRYPTION_KEY}
 
 
 def test_gateway_and_api_take_the_settings_they_are_given(

@@ -3,6 +3,7 @@
 import socket
 
 from gateway.clock import SystemClock
+from gateway.key_wrapping import new_key_encryption_key
 from gateway.settings import Settings
 from gateway.wiring import Gateway
 
@@ -19,6 +20,7 @@ def lonely_environment() -> dict[str, str]:
         "LATCHKEY_GATEWAY_NAME": "lonely",
         "LATCHKEY_GATEWAY_HTTP_PORT": "0",
         "LATCHKEY_GATEWAY_LANES": "3,7",
+        "LATCHKEY_KEY_ENCRYPTION_KEY": new_key_encryption_key("lonely"),
     }
 
 
