@@ -13,6 +13,8 @@ CommandId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Fence = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 SlotNumber = Annotated[int, Meta(ge=0, le=limits.MAX_SLOTS)]
 """0 is the device itself."""
+SettingText = Annotated[str, Meta(max_length=limits.MAX_SETTING_CHARS, pattern=r"^[ -~]*\Z")]
+Settings = Annotated[dict[Code, bool | Int63 | SettingText], Meta(max_length=limits.MAX_SETTINGS)]
 
 
 class CommandKind(IntEnum):
@@ -53,7 +55,7 @@ class Command(Struct, frozen=True, gc=False):
     """Unix seconds; from that second on the device must refuse it."""
     kind: CommandKind
     slot: SlotNumber = 0
-    settings: dict[Code, bool | Int63 | str] = {}
+    settings: Settings = {}
     """Only for CONFIGURE."""
 
 
@@ -68,6 +70,7 @@ class Ack(Struct, frozen=True, gc=False):
     slot: SlotNumber = 0
     reason: Code | None = None
     """Why it was refused or failed: `expired`, `old_fence`, `wrong_boot`, `no_such_slot`, `unsupported`, `busy`,
-    `jammed`, or a word of the model's own."""
+    `jammed`, or a word of the model's own. A refusal speaks of this copy of the frame: after `wrong_boot` an earlier
+    copy may have been executed by a device that has lost its memory since; after all others none was."""
     elapsed_ms: Int63 | None = None
     """When it was executed, on the clock of `Report.elapsed_ms`."""

@@ -20,6 +20,18 @@ class MalformedFrame(ValueError):
         return MalformedFrame, (self.reason, self.at)
 
 
+class BadSeal(ValueError):
+    """A frame that gateway and device did not make for each other: `unknown_key`, `wrong_tag`, `wrong_device`. Who
+    gets one stays silent: an answer would tell a forger something."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = printable(reason)
+        super().__init__(self.reason)
+
+    def __reduce__(self) -> tuple[type["BadSeal"], tuple[str]]:
+        return BadSeal, (self.reason,)
+
+
 class MalformedTopic(ValueError):
     """A topic, or an id meant for one, that the grammar does not allow."""
 

@@ -43,10 +43,13 @@ REMEMBERED_COMMANDS = 64
 """Command ids with their results that a device keeps over a loss of power: more than can arrive before they expire."""
 
 MAX_SETTINGS = 16
-"""What one CONFIGURE may change; its frame stays below 1 KiB."""
+"""What one CONFIGURE may change; its frame stays below MAX_SEALED_BYTES."""
 
 MAX_SETTING_CHARS = 64
 """A setting is a number, a switch or a short name."""
+
+MAX_SEALED_BYTES = 2048
+"""A signed frame: the longest settings need 1.7 KB, and a small device has the memory for one whole frame."""
 
 DEVICE_KEY_BYTES = 32
 """As long as the tag of HMAC with SHA-256."""

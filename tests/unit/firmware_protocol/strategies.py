@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from firmware_protocol.commands import Ack, AckResult, Command, CommandKind
 from firmware_protocol.limits import MAX_ACCURACY_M, MAX_FIX_AGE_MS
 from firmware_protocol.messages import (
     Alarm,
@@ -82,4 +83,29 @@ welcomes = st.builds(
 )
 receipts = st.builds(
     Receipt, st.lists(st.builds(ReportStamp, uint63, uint63), min_size=1, max_size=64).map(tuple)
+)
+codes = st.text("abcz019_", min_size=1, max_size=24)
+commands = st.builds(
+    Command,
+    command_id=st.binary(min_size=16, max_size=16),
+    boot=st.integers(1, 2**63 - 1),
+    fence=st.integers(1, 2**63 - 1),
+    not_after_s=st.integers(1, 2**33),
+    kind=st.sampled_from(CommandKind),
+    slot=st.integers(0, 96),
+    settings=st.dictionaries(
+        codes,
+        st.booleans() | int64 | st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=64),
+        max_size=16,
+    ),
+)
+acks = st.builds(
+    Ack,
+    command_id=st.binary(min_size=16, max_size=16),
+    result=st.sampled_from(AckResult),
+    boot=uint63,
+    fence=uint63,
+    slot=st.integers(0, 96),
+    reason=st.none() | codes,
+    elapsed_ms=st.none() | int64,
 )

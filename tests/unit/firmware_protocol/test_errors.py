@@ -6,7 +6,7 @@ import pickle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_protocol.errors import MalformedFrame, MalformedTopic, printable
+from firmware_protocol.errors import BadSeal, MalformedFrame, MalformedTopic, printable
 from firmware_protocol.limits import MAX_REASON_CHARS
 
 
@@ -26,7 +26,7 @@ def test_errors_carry_facts_and_a_sentence() -> None:
 
 
 def test_errors_cross_process_borders() -> None:
-    for error in (MalformedFrame("why", "$"), MalformedTopic("why", "a/b")):
+    for error in (MalformedFrame("why", "$"), MalformedTopic("why", "a/b"), BadSeal("why")):
         for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
             assert str(twin) == str(error)
             assert twin.reason == "why"
