@@ -17,6 +17,8 @@ DRAIN_S = 120.0
 
 DRAINED_WITHIN_S = 25.0
 
+LONG_S = 30.0
+
 Check = Callable[[Rig, FleetTruth], None]
 """A look at the end of a trial; notes what it finds in the rig's findings."""
 
@@ -26,6 +28,8 @@ class KeptLoad(Struct, frozen=True, kw_only=True):
 
     rate_per_s: float
     devices: int = 100
+    many_devices: int = 0
+    """How many in a trial of half a minute or longer; 0 for as many as in a short one."""
     drop_share: float = 0.0
     copies: int = 1
     poison_share: float = 0.0
@@ -37,7 +41,8 @@ def kept(nemesis: Nemesis, load: KeptLoad, *checks: Check) -> Play:
     """Breaks, heals, waits until the devices have what they were promised, and judges."""
 
     def play(scene: Scene) -> Findings:
-        with rigged(scene.stack, scene.folder, devices=load.devices) as rig:
+        many = scene.seconds >= LONG_S and load.many_devices
+        with rigged(scene.stack, scene.folder, devices=many or load.devices) as rig:
             truth = _run(rig, load, scene, nemesis)
             verdict = judge(truth, stored_stamps(rig.dsn))
             findings = rig.findings
@@ -53,7 +58,7 @@ def kept(nemesis: Nemesis, load: KeptLoad, *checks: Check) -> Play:
 
 
 def _run(rig: Rig, load: KeptLoad, scene: Scene, nemesis: Nemesis) -> FleetTruth:
-    plan = {name: getattr(load, name) for name in load.__struct_fields__ if name != "devices"}
+    plan = {name: getattr(load, name) for name in load.__struct_fields__ if not name.endswith("devices")}
     with rig.fleet(**plan, seconds=scene.seconds, drain_s=DRAIN_S, seed=scene.seed) as fleet:
         rig.findings.strikes = nemesis(rig, Random(scene.seed), scene.seconds)
         return fleet.conclude(within_s=scene.seconds + DRAIN_S + 60)

@@ -44,7 +44,7 @@ TRIALS = (
     Trial(
         "lose-redis",
         "a Redis that is killed, emptied or restored is rebuilt without a difference, and history does not notice",
-        kept(nemeses.kills_redis, KeptLoad(rate_per_s=800), _believed),
+        kept(nemeses.kills_redis, KeptLoad(rate_per_s=800, many_devices=10_000), _believed),
         short_s=6,
         long_s=60,
     ),
