@@ -12,7 +12,7 @@ from firmware_protocol import codec, topics
 from firmware_protocol.codec import Encoding
 from firmware_protocol.errors import MalformedFrame, MalformedTopic
 from firmware_protocol.messages import DeviceId
-from tests.vectors import foreign, samples
+from tests.vectors import foreign, samples, signed
 
 FOLDER = Path(__file__).parent
 DECODERS: dict[str, Callable[[bytes], msgspec.Struct]] = {
@@ -118,6 +118,7 @@ def vector_files() -> dict[str, str]:
         "valid_frames.json": list(valid_vectors()),
         "malformed_frames.json": list(malformed_vectors()),
         "topics.json": topic_vectors(),
+        "signed_frames.json": signed.signed_vectors(),
     }
     return {name: json.dumps(content, indent=1) + "\n" for name, content in contents.items()}
 

@@ -7,7 +7,11 @@ import msgspec
 import pytest
 
 from firmware_protocol.codec import Encoding, encoding_of
+from firmware_protocol.commands import CommandKind
+from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.errors import MalformedFrame
+from firmware_protocol.verdict import Verdict
+from tests.unit.firmware_protocol.independent_cose import opened_elsewhere
 from tests.vectors import regenerate
 
 
@@ -36,6 +40,21 @@ def test_malformed_vectors_are_refused_where_and_why_they_say(vector: dict[str, 
     with pytest.raises(MalformedFrame) as caught:
         regenerate.DECODERS[vector["message"]](bytes.fromhex(vector["hex"]))
     assert (caught.value.reason, caught.value.at) == (vector["reason"], vector["at"])
+
+
+def test_signed_vectors_are_taken_and_refused_as_they_say() -> None:
+    vectors = json.loads((regenerate.FOLDER / "signed_frames.json").read_text())
+    assert {vector["message"] for vector in vectors["valid"]} == {"command", "welcome", "ack"}
+    assert {vector["decoded"].get("kind") for vector in vectors["valid"]} >= set(CommandKind)
+    verdicts = {held["verdict"] for vector in vectors["valid"] for held in vector.get("judged", [])}
+    assert verdicts == set(Verdict)
+    for vector in vectors["valid"]:
+        key = DeviceKey(vector["keys"][0], bytes.fromhex(vectors["keys"][str(vector["keys"][0])]))
+        payload = opened_elsewhere(bytes.fromhex(vector["hex"]), key, vector["topic"].encode())
+        assert payload == bytes.fromhex(vector["payload"]) or len(vector["keys"]) > 1
+    assert {vector["refused"] for vector in vectors["refused"]} == {"malformed", "bad_seal"}
+    names = [vector["name"] for half in ("valid", "refused") for vector in vectors[half]]
+    assert len(names) == len(set(names))
 
 
 def test_all_kinds_of_message_are_covered_in_both_encodings() -> None:

@@ -1,0 +1,49 @@
+"""The estimate is never behind the gateway's clock, however welcomes were delayed, repeated and reordered."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_protocol.server_clock import DRIFT_PER, FRESH_FOR_MS, ServerClock
+
+EPOCH_MS = 1_790_000_000_000
+DAY_MS = 86_400_000
+
+exchanges = st.tuples(st.integers(0, DAY_MS), st.integers(0, 90_000))
+"""When a hello is sent, and how long until the gateway reads its clock."""
+
+
+@given(
+    st.lists(exchanges, min_size=1, max_size=6),
+    st.integers(0, DAY_MS),
+    st.integers(-1000 // DRIFT_PER, 10**6 // DRIFT_PER),
+)
+def test_the_estimate_is_never_behind(walk: list[tuple[int, int]], later_ms: int, slow_ppm: int) -> None:
+    clock = ServerClock()
+
+    def device_ms(true_ms: int) -> int:
+        return true_ms - true_ms * slow_ppm // 10**6
+
+    latest_ms = 0
+    for sent_ms, took_ms in walk:
+        clock.heard(EPOCH_MS + sent_ms + took_ms, device_ms(sent_ms))
+        latest_ms = max(latest_ms, sent_ms + took_ms)
+    now_ms = latest_ms + later_ms
+    believed_ms = clock.at_most_ms(device_ms(now_ms))
+    assert believed_ms is not None
+    assert believed_ms >= EPOCH_MS + now_ms
+
+
+def test_it_is_ahead_by_the_way_of_the_hello_and_the_drift_only() -> None:
+    clock = ServerClock()
+    assert (clock.at_most_ms(5), clock.stale_at_ms()) == (None, None)
+    clock.heard(EPOCH_MS + 300, 0)
+    ahead_ms = (clock.at_most_ms(FRESH_FOR_MS) or 0) - (EPOCH_MS + FRESH_FOR_MS)
+    assert 300 <= ahead_ms <= 300 + FRESH_FOR_MS // DRIFT_PER + 2
+    assert clock.stale_at_ms() == FRESH_FOR_MS
+
+
+def test_an_answer_to_an_older_hello_is_ignored() -> None:
+    clock = ServerClock()
+    clock.heard(EPOCH_MS + 50, 40)
+    clock.heard(EPOCH_MS + 20, 10)
+    assert clock.stale_at_ms() == 40 + FRESH_FOR_MS
