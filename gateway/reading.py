@@ -1,7 +1,8 @@
 """What people read of the registry, of history and of quarantine: questions and answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -108,3 +109,14 @@ class AuditRow(Struct, frozen=True):
     why: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
+
+
+class IncidentRow(Struct, frozen=True):
+    """Something that must never happen, and did."""
+
+    number: int
+    kind: str
+    device_id: str
+    command_id: UUID | None
+    at_ms: int
+    detail: Mapping[str, bool | int | str]

@@ -1,0 +1,56 @@
+/** What the page says of orders: what they do, what happened to them, and how they ended. */
+
+import { sentence } from "../words/words";
+import type { Command, Line, Wish } from "./order";
+
+export function wishWords(wish: Wish): string {
+  if (wish.kind === "unlock") return "Unlock";
+  if (wish.kind === "eject") return `Eject from slot ${wish.slot}`;
+  if (wish.kind === "open_slot") return `Open compartment ${wish.slot}`;
+  return "Make it ring";
+}
+
+const HAPPENED: Readonly<Record<string, string>> = {
+  requested: "Asked for",
+  issued: "Accepted by the gateway",
+  claimed: "Recorded as sent",
+  published: "Sent to the device",
+  published_again: "Sent again, the same frame",
+  probed: "Asked whether it is listening",
+  broker_ack: "The broker has it",
+  device_ack: "The device answers",
+  evidence: "Its sensors say",
+  contradiction: "Its sensors say otherwise",
+  incident: "An incident was raised",
+  settled: "Settled",
+};
+
+export function lineWords(line: Line): string {
+  const words = HAPPENED[line.what] ?? sentence(line.what);
+  const said = Object.values(line.detail).filter((value) => value !== "").map((value) => value.replaceAll("_", " "));
+  return said.length > 0 ? `${words}: ${said.join(", ")}` : words;
+}
+
+const ENDED: Readonly<Record<string, string>> = {
+  confirmed: "Done, and its sensors confirm it.",
+  refused: "The device refused.",
+  failed: "It did not open.",
+  expired: "It was never sent: the time ran out.",
+  cancelled: "Taken back before it was sent.",
+  unconfirmed: "Silence. It may have opened: the next report will tell.",
+  executed_late: "It opened too late. An incident was raised.",
+  abandoned: "Given up.",
+};
+
+/** How it stands, in a sentence. */
+export function phaseWords(command: Command): string {
+  const words = ENDED[command.phase] ?? "On its way…";
+  return command.reason === "" ? words : `${words} (${command.reason.replaceAll("_", " ")})`;
+}
+
+/** Good, bad or open, for the colour. */
+export function phaseTone(phase: string): "good" | "bad" | "open" {
+  if (phase === "confirmed") return "good";
+  if (["issued", "sent", "accepted", "executed"].includes(phase)) return "open";
+  return "bad";
+}

@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+
+import { parseCommand, parseTimeline, wishesFor } from "./order";
+import { lineWords, phaseTone, phaseWords, wishWords } from "./order_words";
+
+describe("what can be asked of a device", () => {
+  it("is one thing a person means by its kind", () => {
+    expect(wishesFor({ kind: "bike" }, 0).map(wishWords)).toEqual(["Unlock", "Make it ring"]);
+    expect(wishesFor({ kind: "cabinet" }, 3).map(wishWords)).toEqual(["Eject from slot 3"]);
+    expect(wishesFor({ kind: "locker" }, 7).map(wishWords)).toEqual(["Open compartment 7"]);
+  });
+
+  it("is nothing physical where no slot was picked", () => {
+    expect(wishesFor({ kind: "cabinet" }, 0).map((wish) => wish.kind)).toEqual(["locate"]);
+  });
+});
+
+describe("the story of an order", () => {
+  it("is read line by line, whatever else the server says", () => {
+    const lines = parseTimeline({ lines: [{ after_ms: 12, what: "device_ack", phase: "executed", detail: { result: "executed" }, more: 1 }] });
+    expect(lines).toHaveLength(1);
+    expect(lines.map(lineWords)).toEqual(["The device answers: executed"]);
+  });
+
+  it("survives an answer that is none", () => {
+    expect(parseTimeline(null)).toEqual([]);
+    expect(parseTimeline({ lines: [7] })).toHaveLength(1);
+    expect(parseCommand("no")).toEqual({ id: "", phase: "", settled: false, reason: "" });
+  });
+
+  it("never calls silence a failure", () => {
+    const silent = parseCommand({ id: "1", phase: "unconfirmed", settled: false, reason: "" });
+    expect(phaseWords(silent)).toContain("may have opened");
+    expect(phaseTone("unconfirmed")).toBe("bad");
+    expect(phaseTone("sent")).toBe("open");
+  });
+
+  it("gives the device's reason", () => {
+    expect(phaseWords(parseCommand({ id: "1", phase: "refused", settled: true, reason: "old_fence" }))).toBe("The device refused. (old fence)");
+  });
+});
