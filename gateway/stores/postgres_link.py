@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
@@ -138,6 +139,16 @@ class PostgresLink:
         if not running.cancelled():
             running.exception()
         await self._discard()
+
+
+@contextmanager
+def deadline(connection: AsyncConnection, within_s: float) -> Iterator[None]:
+    """Cuts the connection when it is overdue: cancelling would wait for a server that does not answer."""
+    overdue = asyncio.get_running_loop().call_later(within_s, cut, connection)
+    try:
+        yield
+    finally:
+        overdue.cancel()
 
 
 def cut(connection: AsyncConnection) -> None:

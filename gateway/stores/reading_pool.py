@@ -1,8 +1,6 @@
 """A few connections for questions that change nothing, so that one slow question does not hold up the others."""
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -10,7 +8,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from gateway.ports import StoreUnavailable
-from gateway.stores.postgres_link import connection_settings, cut
+from gateway.stores.postgres_link import connection_settings, deadline
 
 MAX_CONNECTIONS = 4
 """Per API process: PostgreSQL has two cores where everything runs on one machine."""
@@ -57,7 +55,7 @@ class ReadingPool:
         """All rows of the answer. Raises StoreUnavailable."""
         try:
             async with self._pool.connection() as connection:
-                with _deadline(connection):
+                with deadline(connection, DEADLINE_S):
                     cursor = connection.cursor(binary=True)
                     await cursor.execute(sql.encode(), arguments)
                     return await cursor.fetchall()
@@ -69,16 +67,6 @@ class ReadingPool:
         await self.rows("select 1")
 
 
-@contextmanager
-def _deadline(connection: AsyncConnection) -> Iterator[None]:
-    """Cuts the connection when it is overdue: cancelling would wait for a server that does not answer."""
-    overdue = asyncio.get_running_loop().call_later(DEADLINE_S, cut, connection)
-    try:
-        yield
-    finally:
-        overdue.cancel()
-
-
 async def _look(connection: AsyncConnection) -> None:
-    with _deadline(connection):
+    with deadline(connection, DEADLINE_S):
         await AsyncConnectionPool.check_connection(connection)

@@ -1,0 +1,205 @@
+"""Commands as whoever asks for them meets them: issued, looked at, waited for, taken back."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from gateway.backoff import Chance
+from gateway.command_ports import (
+    CommandRecord,
+    Issued,
+    IssueOutcome,
+    KeyReused,
+    NewCommand,
+    SlotBusy,
+    TimelineEntry,
+)
+from gateway.core.command import SETTLED, TRANSITIONS, Happening, Phase
+from gateway.ports import StoreUnavailable
+from gateway.stores.command_rows import (
+    COMMAND_COLUMNS,
+    NEW_COMMAND_ROW,
+    command_record,
+    new_command_arguments,
+    timeline_entry,
+)
+from gateway.stores.instants import instant
+from gateway.stores.notices import SETTLED_CHANNEL, Notices
+from gateway.stores.postgres_links import PostgresLinks
+from gateway.stores.settled_waits import SettledWaits
+from gateway.stores.statements import statement
+
+CONNECTIONS = 4
+"""Per API process: commits queue up for the disk and for the chain of the audit log anyway."""
+
+_ISSUE = f"""
+    select outcome, {", ".join(f"(answer).{name.strip()}" for name in COMMAND_COLUMNS.split(","))}
+    from latchkey_issue_command({NEW_COMMAND_ROW}, %(key)s::text, %(digest)s::bytea, %(requested_at)s::timestamptz,
+                                %(why)s::text, %(what)s::jsonb)
+""".encode()
+_ALREADY = f"""
+    select command_key.digest, {", ".join(f"command.{name.strip()}" for name in COMMAND_COLUMNS.split(","))}
+    from command_key join command using (command_id)
+    where command_key.principal = %(principal)s and command_key.key = %(key)s
+""".encode()
+_FIND = f"select {COMMAND_COLUMNS} from command where command_id = %(command_id)s".encode()
+_TIMELINE = b"""
+    select at, what, phase, detail from command_event where command_id = %(command_id)s order by event_no
+"""
+_OF_DEVICE = f"""
+    select {COMMAND_COLUMNS} from command
+    where device_no = %(device_no)s and fence < coalesce(
+        (select fence from command where command_id = %(before)s and device_no = %(device_no)s), {2**63 - 1})
+    order by fence desc limit %(limit)s
+""".encode()
+_DONE = b"""
+    select command_id from command
+    where command_id = any(%(command_ids)s) and (settled_at is not null or phase = 'unconfirmed')
+"""
+_SETTLE = statement("settle_command").replace(b"{columns}", COMMAND_COLUMNS.encode())
+
+
+class PostgresCommandDesk:
+    """command_ports.CommandDesk. `run` must run while anybody waits."""
+
+    def __init__(self, dsn: str, *, chance: Chance) -> None:
+        self._links = PostgresLinks(dsn, name="desk", count=CONNECTIONS)
+        self._waits = SettledWaits()
+        self._notices = Notices(
+            dsn,
+            {SETTLED_CHANNEL: self._waits.wake},
+            chance=chance,
+            name="desk-notices",
+            listening=self._waits.wake_all,
+        )
+
+    async def run(self) -> None:
+        """For ever: hears which commands are settled; ends only by cancellation."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._notices.run())
+            group.create_task(self._waits.poll(self._done))
+
+    async def close(self) -> None:
+        await self._links.close()
+
+    async def already(self, principal: str, key: str, digest: bytes) -> Issued | KeyReused | None:
+        """What the key stands for. Raises StoreUnavailable."""
+        for stored, *row in await self._rows(_ALREADY, {"principal": principal, "key": key}):
+            command = command_record(row)
+            return Issued(command, repeated=True) if stored == digest else KeyReused(command.command_id)
+        return None
+
+    async def issue(self, new: NewCommand) -> IssueOutcome:
+        """One transaction, committed on return. Raises StoreUnavailable; then it may exist or not, and the same
+        key finds out."""
+        ((outcome, *row),) = await self._rows(_ISSUE, _issue_arguments(new))
+        if row[0] is None:
+            raise StoreUnavailable("the key was forgotten in this very moment")
+        command = command_record(row)
+        match outcome:
+            case "issued" | "repeated":
+                return Issued(command, repeated=outcome == "repeated")
+            case "key_reused":
+                return KeyReused(command.command_id)
+            case _:
+                return SlotBusy(command.command_id, command.phase)
+
+    async def find(self, command_id: UUID) -> CommandRecord | None:
+        """Raises StoreUnavailable."""
+        rows = await self._rows(_FIND, {"command_id": command_id})
+        return command_record(rows[0]) if rows else None
+
+    async def timeline(self, command_id: UUID) -> Sequence[TimelineEntry]:
+        """In the order it was written; empty for an unknown one. Raises StoreUnavailable."""
+        return [timeline_entry(row) for row in await self._rows(_TIMELINE, {"command_id": command_id})]
+
+    async def of_device(self, device_no: int, *, before: UUID | None, limit: int) -> Sequence[CommandRecord]:
+        """Newest first, older than `before`. Raises StoreUnavailable."""
+        arguments = {"device_no": device_no, "before": before, "limit": limit}
+        return [command_record(row) for row in await self._rows(_OF_DEVICE, arguments)]
+
+    async def cancel(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
+        """Cancelled when it was ISSUED, else unchanged. Raises KeyError for an unknown one, StoreUnavailable."""
+        return await self._settle(command_id, Happening.CANCEL, at_ms, by, why)
+
+    async def abandon(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
+        """ABANDONED when it was UNCONFIRMED, else unchanged. Raises KeyError for an unknown one, StoreUnavailable."""
+        return await self._settle(command_id, Happening.ABANDON, at_ms, by, why)
+
+    async def settled(self, command_id: UUID, *, timeout_s: float) -> CommandRecord | None:
+        """Returns once it is settled or UNCONFIRMED, else as it stands after the time; None when there is none.
+        Raises StoreUnavailable."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
+        with self._waits.waiting(command_id) as woken:
+            while True:
+                woken.clear()
+                command = await self.find(command_id)
+                if command is None or _answers(command) or loop.time() >= end_s:
+                    return command
+                try:
+                    async with asyncio.timeout_at(end_s):
+                        await woken.wait()
+                except TimeoutError:
+                    continue
+
+    async def _done(self, command_ids: Collection[UUID]) -> Collection[UUID]:
+        return [row[0] for row in await self._rows(_DONE, {"command_ids": list(command_ids)})]
+
+    async def _settle(
+        self, command_id: UUID, happening: Happening, at_ms: int, by: str, why: str
+    ) -> CommandRecord:
+        """By a person: the one step that the table allows from the one phase that allows it."""
+        ((before, after),) = [(phase, to) for (phase, what), to in TRANSITIONS.items() if what is happening]
+        arguments = {
+            "command_id": command_id,
+            "before": before.value,
+            "after": after.value,
+            "action": f"command.{happening.value}",
+            "at": instant(at_ms),
+            "by": by,
+            "why": why,
+        }
+        rows = await self._rows(_SETTLE, arguments)
+        if rows:
+            return command_record(rows[0])
+        command = await self.find(command_id)
+        if command is None:
+            raise KeyError(command_id)
+        return command
+
+    async def _rows(self, sql: bytes, arguments: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        async def fetch(connection: AsyncConnection) -> list[tuple[Any, ...]]:
+            async with connection.cursor(binary=True) as cursor:
+                await cursor.execute(sql, arguments)
+                return await cursor.fetchall()
+
+        return await self._links.run(fetch)
+
+
+def _answers(command: CommandRecord) -> bool:
+    """Whoever waits need not wait longer."""
+    return command.phase in SETTLED or command.phase is Phase.UNCONFIRMED
+
+
+def _issue_arguments(new: NewCommand) -> dict[str, object]:
+    what = {
+        "command": str(new.command_id),
+        "kind": new.kind.name.lower(),
+        "slot": new.slot,
+        "settings": dict(new.settings),
+        "claim": new.claim_id,
+        "not_after_ms": new.not_after_ms,
+    }
+    return {
+        **new_command_arguments(new),
+        "key": new.idempotency_key,
+        "digest": new.request_digest,
+        "requested_at": instant(new.requested_ms),
+        "why": new.why,
+        "what": Jsonb(what),
+    }

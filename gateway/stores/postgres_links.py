@@ -1,0 +1,44 @@
+"""A few connections for short transactions, so that one that waits does not hold up the others."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from psycopg import AsyncConnection
+
+from gateway.ports import StoreUnavailable
+from gateway.stores.postgres_link import DEADLINE_S, PostgresLink
+
+WAIT_S = 5.0
+"""For a free connection; who waits longer is told that the store is away."""
+
+Answer = TypeVar("Answer")
+
+
+class PostgresLinks:
+    """Hands each piece of work to the connection that was free last, whose statements are the warmest."""
+
+    def __init__(self, dsn: str, *, name: str, count: int) -> None:
+        self._links = [PostgresLink(dsn, name=name) for _ in range(count)]
+        self._free: asyncio.LifoQueue[PostgresLink] = asyncio.LifoQueue()
+        for link in self._links:
+            self._free.put_nowait(link)
+
+    async def run(
+        self, work: Callable[[AsyncConnection], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
+    ) -> Answer:
+        """As `PostgresLink.run`. Raises StoreUnavailable also when no connection is free in time."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                link = await self._free.get()
+        except TimeoutError:
+            raise StoreUnavailable(f"no connection to PostgreSQL was free within {WAIT_S:g} s") from None
+        try:
+            return await link.run(work, deadline_s=deadline_s)
+        finally:
+            self._free.put_nowait(link)
+
+    async def close(self) -> None:
+        """Closes all connections; the next work would open one again."""
+        for link in self._links:
+            await link.close()

@@ -1,0 +1,21 @@
+-- A person takes back what was not sent, or gives up on what was never answered.
+with moved as (
+    update command
+    set phase = %(after)s::text, revision = revision + 1, settled_at = %(at)s::timestamptz
+    where command_id = %(command_id)s and phase = %(before)s
+    returning *
+), told as (
+    insert into command_event (operator_id, command_id, at, what, phase, detail)
+    select operator_id, command_id, %(at)s, 'settled', phase,
+           jsonb_build_object('by', %(by)s::text, 'why', %(why)s::text)
+    from moved
+)
+select {columns},
+       pg_notify('lk_settled', command_id::text),
+       -- The last one, because it takes the lock of the chain.
+       audit_append(
+           operator_id, substr(%(by)s::text, strpos(%(by)s::text, ':') + 1), split_part(%(by)s::text, ':', 1),
+           %(action)s::text, device_id, %(why)s::text, jsonb_build_object('command', command_id, 'phase', %(before)s::text),
+           jsonb_build_object('command', command_id, 'phase', phase)
+       )
+from moved

@@ -1,0 +1,46 @@
+"""Commands go when they are old and nothing was said of them since; keys after two days."""
+
+import pytest
+
+from gateway.core.command import Happening
+from gateway.ports import StoreUnavailable
+from gateway.stores.command_trimming import trim_commands
+from gateway.stores.postgres_link import PostgresLink
+from tests.support.command_world import PostgresWorld, issued, moved, sent
+from tests.support.stored import ask
+
+AGED = (
+    "update command set settled_at = settled_at - interval '500 days'",
+    "alter table command_event disable trigger all",
+    "update command_event set at = at - interval '450 days'",
+    "alter table command_event enable trigger all",
+    "update command_key set made_at = made_at - interval '3 days'",
+)
+
+
+async def test_old_commands_go_with_their_story_and_open_or_recent_ones_stay(database: str) -> None:
+    world = PostgresWorld(database)
+    old = await moved(world, await sent(world, slot=1), Happening.DONE)
+    waiting = await issued(world, slot=2)
+    for change in AGED:
+        ask(database, change)
+    recent = await moved(world, await sent(world, slot=3), Happening.DONE)
+    kept_key = ask(database, "select count(*) from command_key where made_at > now() - interval '1 day'")
+    assert await world.store.trim(world.now_ms()) == 1
+    assert await world.store.trim(world.now_ms()) == 0
+    left = {row[0] for row in ask(database, "select command_id from command")}
+    assert left == {waiting.command_id, recent.command_id}
+    assert old.command_id not in {row[0] for row in ask(database, "select command_id from command_event")}
+    assert ask(database, "select count(*) from command_key") == kept_key == [(1,)]
+    await world.close()
+
+
+async def test_a_story_that_is_not_old_enough_cannot_be_forgotten(database: str) -> None:
+    world = PostgresWorld(database)
+    await moved(world, await sent(world), Happening.DONE)
+    far_ahead_ms = world.now_ms() + 500 * 86_400_000
+    link = PostgresLink(database, name="trim")
+    with pytest.raises(StoreUnavailable, match="append-only"):
+        await link.run(lambda connection: trim_commands(connection, far_ahead_ms))
+    await link.close()
+    await world.close()
