@@ -237,6 +237,7 @@ class HeardAck(Struct, frozen=True, gc=False):
     device: DeviceRecord
     ack: Ack
     received_ms: int
+    arrived: ArrivedAck
 
 
 class CommandLink(Protocol):

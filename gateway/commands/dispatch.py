@@ -1,0 +1,298 @@
+"""The straight line from an issued command to its frame on the wire: take, claim, publish, repeat, give up."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from uuid import UUID
+
+from msgspec import Struct, structs
+
+from firmware_protocol.device_key import DeviceKey
+from firmware_protocol.topics import command_topic, shard_of
+from gateway.command_counters import CommandCounters
+from gateway.command_ports import CommandLink, CommandRecord, CommandStore, DeviceKeys, HeldLanes
+from gateway.commands.frames import (
+    is_one_shot,
+    is_sent_once,
+    needs_probe,
+    probe_frame,
+    probe_id,
+    signed_frame,
+)
+from gateway.commands.in_flight import (
+    FIRST_REPEAT_MS,
+    WATCH_MS,
+    Flight,
+    Probe,
+    deadline_of,
+    may_send,
+    must_ask,
+    next_frame_ms,
+    postponed,
+)
+from gateway.commands.moves import MovePorts, Telling, tell
+from gateway.commands.open_commands import OpenCommand, OpenCommands
+from gateway.commands.story import Story
+from gateway.core.command import OUT, Happening, Phase
+from gateway.core.device import Quirk, Status
+from gateway.ports import Clock, Registry
+
+POLL_MS = 1_000
+"""Heals a missed notice."""
+
+RECONCILE_MS = 10_000
+"""Finds what a claim left behind whose answer was lost, and what a person ended."""
+
+
+class DispatchPorts(Struct, frozen=True):
+    """What the dispatcher needs of the world."""
+
+    store: CommandStore
+    registry: Registry
+    keys: DeviceKeys
+    link: CommandLink
+    lanes: HeldLanes
+    clock: Clock
+    counters: CommandCounters
+    open: OpenCommands
+    owner: str
+    """The gateway's name, as its leases have it."""
+
+
+class Dispatch:
+    """`turn` is called after a notice, at `next_due_ms`, and again after it has raised; never twice at once."""
+
+    def __init__(self, ports: DispatchPorts) -> None:
+        self._ports = ports
+        self._moving = MovePorts(ports.store, ports.open, ports.counters)
+        self._to_open: set[int] = set()
+        self._lanes: set[int] = set()
+        self._doubtful: set[UUID] = set()
+        """Claimed, perhaps: the store's answer was lost."""
+        self._look_ms = 0
+        self._reconcile_ms = 0
+
+    def lanes_taken(self, lanes: Iterable[int]) -> None:
+        """They are ours: what is open there is read in the next turn."""
+        self._to_open.update(lanes)
+        self._look_ms = 0
+
+    def lanes_lost(self, lanes: Iterable[int]) -> None:
+        """They are another's, who judges from now on."""
+        gone = set(lanes)
+        self._to_open -= gone
+        self._lanes -= gone
+        self._ports.open.forget_lanes(gone)
+
+    def noticed(self) -> None:
+        """Something was issued: the next turn looks."""
+        self._look_ms = 0
+
+    def broker_acked(self, tag: UUID) -> None:
+        """The broker has a QoS 1 frame of this command."""
+        one = self._ports.open.get(tag)
+        if one is not None and not one.is_settled:
+            one.add_line(self._ports.clock.now_ms(), "broker_ack")
+
+    def next_due_ms(self) -> int:
+        """Unix ms of the next turn that has something to do."""
+        due_ms = min(self._look_ms, self._reconcile_ms)
+        for one in self._ports.open:
+            due_ms = min(due_ms, self._due_ms(one))
+        return due_ms
+
+    async def turn(self) -> None:
+        """Everything that is due. Raises StoreUnavailable; then frames that may leave have left all the same."""
+        self._repeat_frames()
+        await self._open_lanes()
+        await self._resolve_doubts()
+        await self._send_new()
+        await self._end_waiting()
+        self._ports.counters.open_now(sum(not one.is_settled for one in self._ports.open))
+
+    # --- lanes -----------------------------------------------------------------------------------
+
+    async def _open_lanes(self) -> None:
+        """At a take-over: full devices hear the same bytes again, others wait for what their sensors say."""
+        ports, now_ms = self._ports, self._ports.clock.now_ms()
+        lanes = sorted(self._to_open)
+        if lanes:
+            for record in await ports.store.settled_since(lanes, now_ms - WATCH_MS):
+                ports.open.learn(record)
+            records = await ports.store.open_of(lanes)
+            await self._resume([record for record in records if record.phase is not Phase.ISSUED])
+            self._lanes.update(self._to_open.intersection(lanes))
+            self._to_open.difference_update(lanes)
+        elif now_ms >= self._reconcile_ms:
+            self._reconcile_ms = now_ms + RECONCILE_MS
+            for record in await ports.store.open_of(sorted(self._lanes)):
+                if record.phase is not Phase.ISSUED:
+                    ports.open.learn(record)
+            ports.open.forget_watched(now_ms)
+
+    async def _resume(self, records: Sequence[CommandRecord]) -> None:
+        keys = await self._ports.keys.load([record.device_no for record in records])
+        for record in records:
+            one = self._ports.open.learn(record)
+            model = self._ports.registry.model(record.model)
+            held = keys.get(record.device_no)
+            if record.phase is Phase.SENT and held and not is_sent_once(record, model):
+                # Perhaps it was never published: then this is the first copy, else one more of the same.
+                one.frame = signed_frame(record, held[0])
+                first_ms = self._ports.clock.now_ms() - FIRST_REPEAT_MS
+                one.flight = Flight(first_ms, 1, record.not_after_ms, once=False)
+
+    # --- new commands ----------------------------------------------------------------------------
+
+    async def _send_new(self) -> None:
+        ports, now_ms = self._ports, self._ports.clock.now_ms()
+        if now_ms < self._look_ms:
+            return
+        self._look_ms = now_ms + POLL_MS
+        waiting = await ports.store.waiting(sorted(self._lanes))
+        if not waiting:
+            return
+        for record in waiting:
+            ports.open.learn(record)
+        await ports.registry.load([record.device_id for record in waiting])
+        keys = await ports.keys.load([record.device_no for record in waiting])
+        ready = [record for record in waiting if self._is_ready(record, keys.get(record.device_no, ()))]
+        if ready:
+            await self._claim(ready, {record.command_id: keys[record.device_no][0] for record in ready})
+
+    def _is_ready(self, record: CommandRecord, keys: Sequence[DeviceKey]) -> bool:
+        """What is not simply waits, and expires."""
+        ports, now_ms = self._ports, self._ports.clock.now_ms()
+        device, one = ports.registry.known(record.device_id), ports.open.get(record.command_id)
+        if one is None or device is None or device.status is not Status.ACTIVE or not keys:
+            return False
+        if now_ms >= record.not_after_ms or one.record.phase is not Phase.ISSUED:
+            return False
+        model = ports.registry.model(record.model)
+        others = ports.open.of_device(record.device_no)
+        if Quirk.NO_CORRELATION in model.quirks and any(other.record.phase in OUT for other in others):
+            # Its acks name no command: one at a time, so that they can only mean that one.
+            return False
+        if not needs_probe(record, model) or may_send(one.probe, now_ms):
+            return True
+        if must_ask(one.probe, now_ms):
+            self._ask(one, keys[0])
+        self._look_ms = min(self._look_ms, now_ms + POLL_MS // 4)
+        return False
+
+    def _ask(self, one: OpenCommand, key: DeviceKey) -> None:
+        ports, now_ms, record = self._ports, self._ports.clock.now_ms(), one.record
+        number = one.probe.number + 1 if one.probe is not None else 1
+        frame = probe_frame(record, number, key)
+        lane = shard_of(record.device_id)
+        if ports.link.publish_command(lane, command_topic(record.device_id), frame, tag=None):
+            ports.open.asked(probe_id(record, number), record.command_id, Probe(number, now_ms))
+            one.add_line(now_ms, "probed", number=number)
+
+    async def _claim(self, ready: Sequence[CommandRecord], keys: dict[UUID, DeviceKey]) -> None:
+        """SENT is committed before the first byte leaves: a crash in between must look like "maybe sent"."""
+        ports = self._ports
+        leases = {shard_of(record.device_id): 0 for record in ready}
+        held = {lane: number for lane in leases if (number := ports.lanes.lease_of(lane)) is not None}
+        ids = {record.command_id for record in ready}
+        self._doubtful |= ids
+        claimed = await ports.store.claim(ready, ports.owner, held, ports.clock.now_ms())
+        self._doubtful -= ids
+        for record in claimed:
+            self._begin(record, keys[record.command_id])
+
+    async def _resolve_doubts(self) -> None:
+        """This process has not published them, whatever the store has committed."""
+        if not self._doubtful:
+            return
+        records = await self._ports.store.reread(sorted(self._doubtful))
+        keys = await self._ports.keys.load([record.device_no for record in records.values()])
+        for record in records.values():
+            mine = self._ports.lanes.lease_of(shard_of(record.device_id)) == record.lease_no
+            held = keys.get(record.device_no)
+            if record.phase is Phase.SENT and mine and held:
+                self._begin(record, held[0])
+        self._doubtful.clear()
+
+    # --- frames ----------------------------------------------------------------------------------
+
+    def _begin(self, record: CommandRecord, key: DeviceKey) -> None:
+        """In the same turn of the loop as the answer of the store: the deadline and the lane are looked at again."""
+        one = self._ports.open.learn(record)
+        if one.record.phase is Phase.SENT:
+            one.frame = signed_frame(record, key)
+            once = is_sent_once(record, self._ports.registry.model(record.model))
+            one.flight = Flight(self._ports.clock.now_ms(), 0, record.not_after_ms, once)
+            self._send(one)
+
+    def _repeat_frames(self) -> None:
+        now_ms = self._ports.clock.now_ms()
+        for one in self._ports.open:
+            if one.flight is not None and one.record.phase is Phase.SENT:
+                due_ms = next_frame_ms(one.flight)
+                if due_ms is None:
+                    one.flight = None
+                elif due_ms <= now_ms:
+                    self._send(one)
+
+    def _send(self, one: OpenCommand) -> None:
+        ports, flight, record = self._ports, one.flight, one.record
+        now_ms, lane = ports.clock.now_ms(), shard_of(record.device_id)
+        lease_no = ports.lanes.lease_of(lane)
+        claim_is_old = lease_no is not None and lease_no != record.lease_no
+        if flight is None or now_ms >= record.not_after_ms or (claim_is_old and flight.frames == 0):
+            one.flight = None
+            return
+        if lease_no is None:
+            one.flight = postponed(flight, now_ms)
+            return
+        tag = None if is_one_shot(record) else record.command_id
+        if not ports.link.publish_command(lane, command_topic(record.device_id), one.frame, tag=tag):
+            one.flight = postponed(flight, now_ms)
+            return
+        again = flight.frames > 0
+        one.flight = structs.replace(flight, frames=flight.frames + 1)
+        one.add_line(now_ms, "published_again" if again else "published", copy=flight.frames + 1)
+        ports.counters.sent(again=again)
+
+    # --- ends ------------------------------------------------------------------------------------
+
+    async def _end_waiting(self) -> None:
+        """Deadlines, and lines that nothing else has written."""
+        now_ms = self._ports.clock.now_ms()
+        tellings: dict[UUID, Telling] = {}
+        for one in self._ports.open:
+            record = one.record
+            end = deadline_of(record.phase, record.issued_ms, record.not_after_ms)
+            if end is not None and end[0] <= now_ms:
+                tellings[record.command_id] = partial(_end, now_ms)
+            elif one.lines and now_ms - one.lines[0].at_ms >= POLL_MS:
+                tellings[record.command_id] = _only_lines
+        if tellings:
+            await tell(tellings, self._moving)
+
+    def _due_ms(self, one: OpenCommand) -> int:
+        due_ms = self._look_ms
+        if one.flight is not None and one.record.phase is Phase.SENT:
+            frame_ms = next_frame_ms(one.flight)
+            due_ms = due_ms if frame_ms is None else min(due_ms, frame_ms)
+        end = deadline_of(one.record.phase, one.record.issued_ms, one.record.not_after_ms)
+        return due_ms if end is None else min(due_ms, end[0])
+
+
+def _end(now_ms: int, story: Story, one: OpenCommand) -> None:
+    record = one.record
+    end = deadline_of(record.phase, record.issued_ms, record.not_after_ms)
+    if end is None or end[0] > now_ms:
+        return
+    if end[1] is Happening.ABANDON:
+        story.happens(Happening.ABANDON, now_ms, "abandoned", reason="silent_for_a_day")
+    elif record.phase is Phase.ISSUED:
+        story.happens(
+            Happening.DEADLINE, now_ms, "expired", reason="no_probe_answer" if one.probe else "not_sent"
+        )
+    else:
+        story.happens(Happening.DEADLINE, now_ms, "deadline", reason="silence")
+
+
+def _only_lines(story: Story, one: OpenCommand) -> None:
+    """The lines go with whatever is told, and here nothing is."""

@@ -1,0 +1,80 @@
+"""Facts about commands, told to the store until each is told or proves nothing any more."""
+
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+from msgspec import Struct
+
+from gateway.command_counters import CommandCounters
+from gateway.command_ports import CommandRecord, CommandStore, Move, TimelineEntry
+from gateway.commands.open_commands import OpenCommand, OpenCommands
+from gateway.commands.story import Story
+from gateway.core.command import SETTLED, Phase
+from gateway.ports import StoreUnavailable
+
+MAX_ROUNDS = 8
+"""A command moves a handful of times in its life: more mismatches than that mean that the store is not well."""
+
+ENDS = SETTLED | {Phase.UNCONFIRMED}
+
+Telling = Callable[[Story, OpenCommand], None]
+"""Judges a command as it is now; called again with what another has made of it."""
+
+
+class MovePorts(Struct, frozen=True):
+    """What moving needs of the world."""
+
+    store: CommandStore
+    open: OpenCommands
+    counters: CommandCounters
+
+
+async def tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
+    """Committed on return. Commands must be known to `ports.open`; what is told twice changes nothing.
+    Raises StoreUnavailable: tell the same again."""
+    remaining = dict(tellings)
+    for _ in range(MAX_ROUNDS):
+        told = {command_id: _move(command_id, telling, ports) for command_id, telling in remaining.items()}
+        moves = [move for move, _ in told.values() if move is not None]
+        if not moves:
+            return
+        moved = await ports.store.move(moves)
+        _learn(moved, told, ports)
+        left = [move.command_id for move in moves if move.command_id not in moved]
+        if not left:
+            return
+        for record in (await ports.store.reread(left)).values():
+            ports.open.learn(record)
+        remaining = {command_id: remaining[command_id] for command_id in left}
+    raise StoreUnavailable("commands keep moving while they are judged")
+
+
+def _move(
+    command_id: UUID, telling: Telling, ports: MovePorts
+) -> tuple[Move | None, tuple[TimelineEntry, ...]]:
+    one = ports.open.get(command_id)
+    if one is None:
+        # Its lane was lost in between: whoever has it now judges.
+        return None, ()
+    story = Story(one.record, one.lines)
+    telling(story, one)
+    return story.move(), one.lines
+
+
+def _learn(
+    moved: Mapping[UUID, CommandRecord],
+    told: Mapping[UUID, tuple[Move | None, tuple[TimelineEntry, ...]]],
+    ports: MovePorts,
+) -> None:
+    for command_id, record in moved.items():
+        move, written = told[command_id]
+        one = ports.open.get(command_id)
+        was = one.record.phase if one is not None else record.phase
+        if one is not None:
+            # Lines may have been added while the store worked.
+            one.lines = one.lines[len(written) :]
+            ports.open.learn(record)
+        if record.phase in ENDS and was is not record.phase:
+            ports.counters.ended(record)
+        for incident in move.incidents if move is not None else ():
+            ports.counters.incident(incident.kind)

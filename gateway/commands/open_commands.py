@@ -1,0 +1,118 @@
+"""The commands of our lanes that are open, and those settled lately: what this process knows of them."""
+
+from collections.abc import Callable, Iterable, Iterator, Set
+from uuid import UUID
+
+from msgspec import Struct
+
+from firmware_protocol.messages import DeviceId
+from firmware_protocol.topics import shard_of
+from gateway.command_ports import CommandRecord, TimelineEntry
+from gateway.commands.in_flight import WATCH_MS, Flight, Probe
+from gateway.core.command import SETTLED
+
+
+class OpenCommand(Struct):
+    """One command in memory; the store is the truth, this is what was last heard of it."""
+
+    record: CommandRecord
+    flight: Flight | None = None
+    """None when no frame may leave any more in this life, or none may yet."""
+    frame: bytes = b""
+    lines: tuple[TimelineEntry, ...] = ()
+    """Not yet in the store: written with its next move, at the latest by the next turn of the dispatcher."""
+    undone: bool = False
+    """A report made after `not_after` showed it not executed."""
+    answered: tuple[int, str] | None = None
+    """Result and reason of the newest ack."""
+    probe: Probe | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self.record.phase in SETTLED
+
+    def add_line(self, at_ms: int, what: str, **detail: bool | int | str) -> None:
+        self.lines = (*self.lines, TimelineEntry(at_ms, what, self.record.phase, detail))
+
+
+class OpenCommands:
+    """By id and by device. Bounded by what the store lets be open (one one-shot per slot) and by WATCH_MS."""
+
+    def __init__(self) -> None:
+        self.stirred: Callable[[], None] = lambda: None
+        """Called when the dispatcher has something new to look at."""
+        self._by_id: dict[UUID, OpenCommand] = {}
+        self._by_device: dict[int, list[UUID]] = {}
+        self._probes: dict[UUID, UUID] = {}
+
+    @property
+    def devices(self) -> Set[int]:
+        """device_no of every device with something open or watched."""
+        return self._by_device.keys()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[OpenCommand]:
+        return iter(list(self._by_id.values()))
+
+    def get(self, command_id: UUID) -> OpenCommand | None:
+        return self._by_id.get(command_id)
+
+    def of_device(self, device_no: int) -> list[OpenCommand]:
+        """In the order they became known."""
+        return [self._by_id[command_id] for command_id in self._by_device.get(device_no, ())]
+
+    def learn(self, record: CommandRecord) -> OpenCommand:
+        """What the store says now; an older word than the one known changes nothing."""
+        known = self._by_id.get(record.command_id)
+        if known is None:
+            known = self._by_id[record.command_id] = OpenCommand(record)
+            self._by_device.setdefault(record.device_no, []).append(record.command_id)
+        elif record.revision > known.record.revision:
+            known.record = record
+        if known.is_settled:
+            known.flight = known.probe = None
+            if known.record.sent_ms is None:
+                self.forget(record.command_id)
+        return known
+
+    def forget(self, command_id: UUID) -> None:
+        gone = self._by_id.pop(command_id, None)
+        if gone is not None:
+            others = self._by_device[gone.record.device_no]
+            others.remove(command_id)
+            if not others:
+                del self._by_device[gone.record.device_no]
+            for probe_id in [probe for probe, of in self._probes.items() if of == command_id]:
+                del self._probes[probe_id]
+
+    def forget_lanes(self, lanes: Iterable[int]) -> None:
+        """They are another's now."""
+        gone = frozenset(lanes)
+        for one in self:
+            if shard_of(one.record.device_id) in gone:
+                self.forget(one.record.command_id)
+
+    def forget_watched(self, now_ms: int) -> None:
+        """Commands settled so long ago that nothing more is expected of them."""
+        for one in self:
+            settled_ms = one.record.settled_ms
+            if one.is_settled and settled_ms is not None and now_ms - settled_ms >= WATCH_MS:
+                self.forget(one.record.command_id)
+
+    def asked(self, probe_id: UUID, command_id: UUID, probe: Probe) -> None:
+        """A probe left for the device of this command."""
+        self._by_id[command_id].probe = probe
+        self._probes[probe_id] = command_id
+
+    def probe_answered(self, probe_id: UUID, device_id: DeviceId) -> bool:
+        """True when it was one of ours; only the newest one counts."""
+        one = self._by_id.get(self._probes.get(probe_id, probe_id))
+        if probe_id not in self._probes or one is None or one.record.device_id != device_id:
+            return False
+        newest = next(reversed([p for p, of in self._probes.items() if of == one.record.command_id]))
+        if one.probe is not None and newest == probe_id and not one.probe.answered:
+            one.probe = Probe(one.probe.number, one.probe.asked_ms, answered=True)
+            self.stirred()
+        return True

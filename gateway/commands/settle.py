@@ -1,0 +1,124 @@
+"""Settles commands by what sensors say, whatever the device said about them."""
+
+from collections.abc import Sequence, Set
+from functools import partial
+from uuid import UUID
+
+from firmware_protocol.commands import CommandKind
+from gateway.commands.frames import ordered
+from gateway.commands.moves import MovePorts, Telling, tell
+from gateway.commands.open_commands import OpenCommand
+from gateway.commands.story import Story
+from gateway.core.command import Happening, Phase
+from gateway.core.device import DeviceRecord
+from gateway.core.evidence import (
+    Contradicts,
+    Done,
+    DoneLate,
+    NotDone,
+    Ordered,
+    Verdict,
+    executed_twice,
+    is_exact,
+    judge,
+)
+from gateway.core.stamped import StampedReport
+
+WITHOUT_QUESTION = frozenset({Phase.CONFIRMED, Phase.EXECUTED_LATE})
+"""Settled as done: only a second opening could still be news."""
+
+NEVER_SENT = frozenset({Phase.ISSUED, Phase.EXPIRED, Phase.CANCELLED})
+
+
+class SettleByEvidence:
+    """Implements `EvidenceSink` and `BootSink` over the commands of our lanes."""
+
+    def __init__(self, ports: MovePorts) -> None:
+        self._ports = ports
+
+    @property
+    def open_devices(self) -> Set[int]:
+        return self._ports.open.devices
+
+    async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
+        """Every report is held against every command of the device. Raises StoreUnavailable."""
+        tellings: dict[UUID, Telling] = {
+            one.record.command_id: partial(_tell_reports, reports)
+            for one in self._ports.open.of_device(device.device_no)
+            if one.record.phase not in NEVER_SENT
+        }
+        if tellings:
+            await tell(tellings, self._ports)
+
+    async def booted(self, devices: Sequence[DeviceRecord], at_ms: int) -> None:
+        """These have boot numbers, perhaps new ones: that is what a REBOOT is for. Raises StoreUnavailable."""
+        tellings: dict[UUID, Telling] = {
+            one.record.command_id: partial(_tell_boot, at_ms)
+            for device in devices
+            for one in self._ports.open.of_device(device.device_no)
+            if one.record.kind is CommandKind.REBOOT and one.record.boot < device.boot
+        }
+        if tellings:
+            await tell(tellings, self._ports)
+
+
+def _tell_boot(at_ms: int, story: Story, one: OpenCommand) -> None:
+    story.happens(Happening.DONE, at_ms, "evidence", {"why": "new_boot"})
+
+
+def _tell_reports(reports: Sequence[StampedReport], story: Story, one: OpenCommand) -> None:
+    for stamped in reports:
+        command = _as_told(one, story)
+        if story.is_settled:
+            _look_back(command, stamped, story)
+        else:
+            _settle(command, stamped, story, one)
+            command = _as_told(one, story)
+        if executed_twice(command, stamped):
+            story.incident("executed_twice", stamped.received_ms, {"seq": stamped.seq})
+
+
+def _as_told(one: OpenCommand, story: Story) -> Ordered:
+    command = ordered(one.record)
+    return Ordered(
+        command.kind,
+        command.slot,
+        command.fence,
+        command.boot,
+        command.sent_ms,
+        command.not_after_ms,
+        story.phase,
+        command.openings_before,
+        command.unit_before,
+    )
+
+
+def _settle(command: Ordered, stamped: StampedReport, story: Story, one: OpenCommand) -> None:
+    verdict = judge(command, stamped, undone_after=one.undone)
+    at_ms, seen = stamped.received_ms, {"seq": stamped.seq, "made_ms": stamped.at_ms}
+    match verdict:
+        case Done():
+            story.happens(Happening.DONE, at_ms, "evidence", {**seen, "why": verdict.why})
+        case DoneLate():
+            if story.happens(Happening.DONE_LATE, at_ms, "evidence", {**seen, "why": verdict.why}):
+                story.incident("executed_late", at_ms, {"seq": stamped.seq})
+        case Contradicts():
+            if story.happens(Happening.NOT_DONE, at_ms, "contradiction", seen, reason=verdict.why):
+                story.incident("evidence_contradicts_ack", at_ms, {"why": verdict.why})
+        case NotDone():
+            one.undone = True
+            story.happens(Happening.NOT_DONE, at_ms, "evidence", seen, reason=verdict.why)
+        case _:
+            pass
+
+
+def _look_back(command: Ordered, stamped: StampedReport, story: Story) -> None:
+    """A command that was settled as not done, and is done after all."""
+    if story.phase in WITHOUT_QUESTION or not is_exact(command, stamped):
+        return
+    verdict: Verdict = judge(command, stamped)
+    if isinstance(verdict, Done):
+        kind = "executed_after_all" if story.phase is Phase.ABANDONED else "executed_late"
+        if story.phase is Phase.REFUSED:
+            kind = "evidence_contradicts_ack"
+        story.incident(kind, stamped.received_ms, {"why": verdict.why, "phase": story.phase.value})
