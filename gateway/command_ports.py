@@ -199,6 +199,13 @@ class DeviceKeys(Protocol):
         Raises StoreUnavailable."""
 
 
+class NoKeys:
+    """For a gateway whose devices have none: they get plain welcomes, and no commands."""
+
+    async def load(self, device_nos: Sequence[int]) -> Mapping[int, Sequence[DeviceKey]]:
+        return {}
+
+
 class HeldLanes(Protocol):
     """Which lanes are ours, as far as this process knows."""
 

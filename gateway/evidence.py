@@ -1,4 +1,4 @@
-"""Who settles open commands and claims by what sensors say: a port of the flow of reports."""
+"""Who settles open commands and claims by what sensors say: ports of the flows of reports and hellos."""
 
 from collections.abc import Sequence, Set
 from typing import Protocol
@@ -19,10 +19,21 @@ class EvidenceSink(Protocol):
         is acknowledged. Raises StoreUnavailable."""
 
 
+class BootSink(Protocol):
+    """Who waits for devices to start anew."""
+
+    async def booted(self, devices: Sequence[DeviceRecord], at_ms: int) -> None:
+        """These said hello and have their boot numbers, new or not, committed; before the hello is acknowledged.
+        Idempotent. Raises StoreUnavailable."""
+
+
 class NothingOpen:
-    """There are no commands and no claims yet."""
+    """There are no commands and no claims."""
 
     open_devices: frozenset[int] = frozenset()
 
     async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
         """Never asked: nothing is open."""
+
+    async def booted(self, devices: Sequence[DeviceRecord], at_ms: int) -> None:
+        """Nobody waits."""

@@ -16,6 +16,7 @@ ProcessCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+COMMAND_BUCKETS_S = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
 ROW_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
@@ -72,6 +73,24 @@ DEVICES = _gauge(
 )
 UNHEARD = _counter("unheard_messages", "Messages on channels that nothing listens to yet")
 
+# --- commands ------------------------------------------------------------------------------------
+WISHES = _counter("command_wishes", "Requests for a command, by outcome", ("outcome",))
+COMMANDS = _counter(
+    "commands", "Commands that are settled, or unconfirmed for now, by kind and phase", ("kind", "phase")
+)
+COMMAND_SECONDS = _histogram(
+    "command_seconds",
+    "From issue to a confirmed end, by model and firmware; those beyond the first few are `other`",
+    COMMAND_BUCKETS_S,
+    ("model", "firmware"),
+)
+INCIDENTS = _counter("command_incidents", "What must never happen, and did, by kind", ("kind",))
+BAD_ACKS = _counter("refused_acks", "Acks that prove nothing, by reason", ("reason",))
+COMMAND_FRAMES = _counter(
+    "command_frames", "Frames of commands handed to the broker: first ones and repetitions", ("copy",)
+)
+COMMANDS_OPEN = _gauge("commands_open", "Commands of the lanes of this gateway that wait for their end")
+
 # --- broker --------------------------------------------------------------------------------------
 LINKS_LIVE = _gauge("links_live", "MQTT sessions that are subscribed now", ("role",))
 LINK_ENDS = _counter("link_ends", "Connections to the broker that ended, by role", ("role",))
@@ -87,12 +106,23 @@ LANES_PARKED = _gauge("lanes_parked", "Lanes given up because another client kee
 BROKER = _gauge("broker", "The broker's own counters", ("counter",))
 BROKER_DISK_FREE = _gauge("broker_disk_free_bytes", "Room on the disk of the broker, where it can be seen")
 BROKER_DISK_ALARM = _gauge("broker_disk_alarm", "1 while the broker may not be able to keep what it confirms")
+BROKER_EXPORTS = _counter(
+    "broker_exports", "Looks at what the broker must know of devices, by result", ("result",)
+)
 QUEUE_ALARM = _gauge("broker_queue_alarm", "1 while the broker queues more than half of what it may")
 
 FIRST_OBSERVATIONS = (
     *(REPORTS.labels(outcome) for outcome in ("advanced", "repeated", "late")),
     *(SESSION_INCIDENTS.labels(kind) for kind in ("lost", "taken_over")),
     *(STORE_AWAY.labels(store) for store in ("postgres", "redis")),
+    *(BROKER_EXPORTS.labels(result) for result in ("written", "unchanged", "failed")),
+    *(
+        INCIDENTS.labels(kind)
+        for kind in (
+            *("executed_late", "executed_twice", "executed_after_all"),
+            *("evidence_contradicts_ack", "ack_without_command"),
+        )
+    ),
     *(LINKS_LIVE.labels(role) for role in ("report", "now", "broker")),
 )
 """Series that exist from the start, so that their first rise is a rise."""

@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from firmware_protocol.codec import encode_welcome
+from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.messages import DeviceId, Hello, Welcome
+from firmware_protocol.signature import sign_welcome
 from firmware_protocol.topics import shard_of, welcome_topic
+from gateway.command_ports import DeviceKeys, NoKeys
 from gateway.core.device import DeviceRecord, Status
 from gateway.counters import IngestCounters
+from gateway.evidence import BootSink, NothingOpen
 from gateway.ports import ArrivedHello, Clock, DeviceLink, Registry
 
 
@@ -19,6 +23,8 @@ class HelloPorts(Struct, frozen=True):
     link: DeviceLink
     clock: Clock
     counters: IngestCounters
+    keys: DeviceKeys = NoKeys()
+    boots: BootSink = NothingOpen()
 
 
 async def take_hellos(batch: Sequence[ArrivedHello], ports: HelloPorts) -> None:
@@ -29,8 +35,17 @@ async def take_hellos(batch: Sequence[ArrivedHello], ports: HelloPorts) -> None:
     heard = {device_id: one for device_id, one in newest.items() if _is_heard(one, devices.get(device_id))}
     pairs: list[tuple[DeviceRecord, Hello]] = [(devices[d], one.hello) for d, one in heard.items()]
     records = await ports.registry.give_boots(pairs, now_ms) if pairs else {}
+    keys = await ports.keys.load([record.device_no for record in records.values()]) if records else {}
+    await ports.boots.booted(list(records.values()), now_ms)
     ports.link.acknowledge([arrived.delivery for arrived in batch])
-    welcomed = _welcome(heard, records, ports)
+    welcomed = 0
+    for device_id, arrived in heard.items():
+        record = records.get(device_id)
+        # Only a boot number given for this very power-on is told; who says hello too often must wait.
+        if record is not None and record.power_on_id == arrived.hello.power_on_id:
+            payload = _welcome(arrived, record, keys.get(record.device_no, ()), ports.clock.now_ms())
+            ports.link.publish(arrived.lane, welcome_topic(device_id), payload)
+            welcomed += 1
     ports.counters.welcomed(welcomed)
     if len(heard) < len(newest):
         ports.counters.refused("hello", len(newest) - len(heard))
@@ -57,18 +72,10 @@ def _is_heard(arrived: ArrivedHello, device: DeviceRecord | None) -> bool:
     )
 
 
-def _welcome(
-    heard: Mapping[DeviceId, ArrivedHello], records: Mapping[DeviceId, DeviceRecord], ports: HelloPorts
-) -> int:
-    """Only a boot number given for this very power-on is told; a device that says hello too often must wait."""
-    welcomed = 0
-    for device_id, arrived in heard.items():
-        record = records.get(device_id)
-        if record is None or record.power_on_id != arrived.hello.power_on_id:
-            continue
-        sent_ms = arrived.hello.hello_sent_ms
-        welcome = Welcome(record.power_on_id, record.boot, ports.clock.now_ms(), sent_ms)
-        payload = encode_welcome(welcome, encoding=arrived.encoding)
-        ports.link.publish(arrived.lane, welcome_topic(device_id), payload)
-        welcomed += 1
-    return welcomed
+def _welcome(arrived: ArrivedHello, record: DeviceRecord, keys: Sequence[DeviceKey], now_ms: int) -> bytes:
+    """Signed for a device with a key: it trusts no other word about the time."""
+    hello = arrived.hello
+    welcome = Welcome(hello.power_on_id, record.boot, now_ms, hello.hello_sent_ms)
+    if keys:
+        return sign_welcome(welcome, device_id=record.device_id, key=keys[0])
+    return encode_welcome(welcome, encoding=arrived.encoding)

@@ -1,0 +1,47 @@
+"""Wakes the dispatcher: at a notice, at its own times, and again when a store that was away may be back."""
+
+import asyncio
+from typing import Final
+
+from gateway import telemetry
+from gateway.commands.dispatch import Dispatch
+from gateway.ports import Clock, StoreUnavailable
+
+AGAIN_S: Final = 0.25
+"""After a store did not answer."""
+
+log = telemetry.logger()
+
+
+class DispatchLoop:
+    """One per process. `wake` may be called from any callback of the loop, as often as one likes."""
+
+    def __init__(self, dispatch: Dispatch, clock: Clock) -> None:
+        self._dispatch = dispatch
+        self._clock = clock
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was issued or answered: look now."""
+        self._dispatch.noticed()
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._awake.clear()
+            pause_s = await self._turn()
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._awake.wait()
+            except TimeoutError:
+                continue
+
+    async def _turn(self) -> float:
+        """How long nothing more is due."""
+        try:
+            await self._dispatch.turn()
+        except StoreUnavailable as error:
+            log.warning("commands_wait", reason=str(error))
+            return AGAIN_S
+        return max(0.001, (self._dispatch.next_due_ms() - self._clock.now_ms()) / 1000)
