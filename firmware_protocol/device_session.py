@@ -1,17 +1,21 @@
-"""What a correct full device does on the wire, sans-I/O: greet, number, keep, send again, come back."""
+"""What a correct full device does on the wire, sans-I/O: greet, number, keep, send again, come back, obey."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from firmware_protocol import codec, topics
 from firmware_protocol.backoff import Backoff, Chance
 from firmware_protocol.codec import Encoding
+from firmware_protocol.commands import AckResult
+from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.effects import Connect, Effect, Publish, Subscribe
-from firmware_protocol.errors import MalformedFrame
+from firmware_protocol.errors import BadSeal, MalformedFrame
 from firmware_protocol.kept_ring import KeptRing
 from firmware_protocol.limits import KEPT_RING_SIZE
-from firmware_protocol.messages import DeviceId, Hello, Report, ReportStamp, Welcome
+from firmware_protocol.messages import DeviceId, Hello, Report, ReportStamp
 from firmware_protocol.numbering import Numbering, stamp_of
+from firmware_protocol.obeying import Moment, Obeyed, Obeying
 
 HELLO_FIRST_MS = 5_000
 HELLO_CAP_MS = 240_000
@@ -39,6 +43,7 @@ class Remembered:
     kept: tuple[tuple[ReportStamp, bytes], ...] = ()
     unstamped: tuple[Report, ...] = ()
     kept_lost: int = 0
+    obeyed: Obeyed = field(default_factory=Obeyed)
 
 
 class DeviceSession:
@@ -50,6 +55,7 @@ class DeviceSession:
         identity: Identity,
         chance: Chance,
         *,
+        keys: Sequence[DeviceKey] = (),
         ring_size: int = KEPT_RING_SIZE,
         remembered: Remembered | None = None,
         now_ms: int = 0,
@@ -70,7 +76,9 @@ class DeviceSession:
         self._hello_again_ms: int | None = None
         self._newest_plain: bytes | None = None
         self._kept_lost = 0
-        self._restore(remembered or Remembered(), now_ms)
+        before = remembered or Remembered()
+        self._obeying: Final = Obeying(device_id, keys, before.obeyed)
+        self._restore(before, now_ms)
 
     @property
     def boot(self) -> int:
@@ -90,7 +98,7 @@ class DeviceSession:
     def remember(self) -> Remembered:
         """What to write to flash now, and to give to the next power-on."""
         unstamped = tuple(report for report in self._numbering.held() if report.keep)
-        return Remembered(tuple(self._ring.frames()), unstamped, self._kept_lost)
+        return Remembered(tuple(self._ring.frames()), unstamped, self._kept_lost, self._obeying.remember())
 
     def next_wakeup_ms(self) -> int | None:
         """When to call `woken`; None while only something from outside can happen."""
@@ -105,7 +113,7 @@ class DeviceSession:
         self._reconnect_at_ms = None
         self._hello_backoff.reset()
         listen = Subscribe((self._welcome_topic, self._receipt_topic, self._command_topic))
-        return [listen, self._hello(now_ms), *self._waiting(now_ms)]
+        return [listen, self._hello(now_ms), *self._obeying.unsent(), *self._waiting(now_ms)]
 
     def disconnected(self, now_ms: int) -> None:
         """The link is down, or could not be opened: sets the time to try again."""
@@ -115,19 +123,36 @@ class DeviceSession:
         self._reconnect_at_ms = now_ms + self._link_backoff.next_delay_ms()
 
     def received(self, topic: str, payload: bytes, now_ms: int) -> list[Effect]:
-        """Something was heard; what is malformed or meant for another power-on changes nothing."""
+        """Something was heard; what is malformed, badly sealed or meant for another power-on changes nothing."""
         try:
             if topic == self._welcome_topic:
-                return self._welcomed(codec.decode_welcome(payload), now_ms)
+                return self._welcomed(payload, now_ms)
             if topic == self._receipt_topic:
                 self._ring.forget(codec.decode_receipt(payload).stamps)
-        except MalformedFrame:
+            elif topic == self._command_topic and self._obeying.has_key:
+                return self._obeying.heard(payload, self._moment(now_ms))
+        except (MalformedFrame, BadSeal):
             return []
         return []
 
+    def executed(
+        self, command_id: bytes, result: AckResult, now_ms: int, *, reason: str | None = None
+    ) -> list[Effect]:
+        """The end of an Execute: EXECUTED, FAILED when the device's own sensors say that it did not work, or
+        REFUSED when it did not even try. Without a link the answer goes out after the next connect."""
+        effects = self._obeying.executed(command_id, result, reason, self._moment(now_ms))
+        return effects if self._link_since_ms is None else [*effects, *self._obeying.unsent()]
+
+    def rekey(self, keys: Sequence[DeviceKey], now_ms: int) -> list[Effect]:
+        """The device was given new keys: it holds old and new while the gateway may use either."""
+        self._obeying.rekey(keys)
+        return [] if self._link_since_ms is None else [self._hello(now_ms)]
+
     def report(self, report: Report, now_ms: int) -> list[Effect]:
         """The device states itself. Stamp, elapsed time and `kept_lost` are filled in here. What cannot go
-        out now is kept when it asks for it; of the others only the newest is held."""
+        out now is kept when it asks for it; of the others only the newest is held. A device with a key fills in
+        `last_fence` too."""
+        report = self._obeying.with_last_fences(report)
         if not self._numbering.boot:
             self._kept_lost += self._numbering.hold(report, now_ms)
             return []
@@ -153,8 +178,11 @@ class DeviceSession:
             self._kept_lost += self._numbering.hold(report, now_ms)
 
     def _hello_at_ms(self) -> int | None:
-        """When to greet next on this link: again while unanswered, anew when the boot number is old."""
-        return self._numbering.stale_at_ms() if self._hello_again_ms is None else self._hello_again_ms
+        """When to greet next on this link: again while unanswered, anew when boot number or time are old."""
+        if self._hello_again_ms is not None:
+            return self._hello_again_ms
+        times = (self._numbering.stale_at_ms(), self._obeying.time_stale_at_ms())
+        return min((time for time in times if time is not None), default=None)
 
     def _hello(self, now_ms: int) -> Publish:
         self._hello_again_ms = now_ms + self._hello_backoff.next_delay_ms()
@@ -162,9 +190,17 @@ class DeviceSession:
         hello = Hello(power_on_id, self._identity.model, self._identity.firmware, now_ms)
         return Publish(self._hello_topic, codec.encode_hello(hello, encoding=self._identity.encoding), 1)
 
-    def _welcomed(self, welcome: Welcome, now_ms: int) -> list[Effect]:
-        if not self._numbering.welcome(welcome):
+    def _moment(self, now_ms: int) -> Moment:
+        return Moment(now_ms, self._numbering.boot, self._numbering.elapsed_ms(now_ms))
+
+    def _welcomed(self, payload: bytes, now_ms: int) -> list[Effect]:
+        # Who has a key trusts no welcome without a seal: its boot number and its time decide what is obeyed.
+        opened = (
+            self._obeying.open_welcome(payload) if self._obeying.has_key else codec.decode_welcome(payload)
+        )
+        if opened is None or not self._numbering.welcome(opened):
             return []
+        self._obeying.welcomed(opened)
         self._hello_again_ms = None
         self._hello_backoff.reset()
         for report in self._numbering.stamp_held(self._kept_lost):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from firmware_protocol.commands import Command
+
 
 @dataclass(frozen=True, slots=True)
 class Publish:
@@ -24,4 +26,16 @@ class Connect:
     """Open a link now; answer with `connected`, or with `disconnected` when it fails."""
 
 
-Effect = Publish | Subscribe | Connect
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Write `DeviceSession.remember()` to flash before anything that follows is carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Carry the command out now, never later, and answer with `executed` when its end is known."""
+
+    command: Command
+
+
+Effect = Publish | Subscribe | Connect | Remember | Execute

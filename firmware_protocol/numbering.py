@@ -47,6 +47,10 @@ class Numbering:
         """The boot number in use; 0 before the first welcome."""
         return self._boot.number if self._boot else 0
 
+    def elapsed_ms(self, now_ms: int) -> int | None:
+        """Since the boot number was given; None while there is none."""
+        return None if self._boot is None else now_ms - self._boot.zero_ms
+
     def held(self) -> Iterator[Report]:
         """Reports that wait for a boot number, oldest first."""
         return (made.report for made in self._held)
