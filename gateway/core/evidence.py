@@ -133,7 +133,8 @@ def _judge_reboot(ordered: Ordered, stamped: StampedReport) -> Verdict:
 
 
 def _is_after(ordered: Ordered, stamped: StampedReport) -> bool:
-    return stamped.at_ms >= ordered.not_after_ms + ACTING_MS
+    """Made after the device had to refuse it; and heard after that, whatever the device's clock says."""
+    return min(stamped.at_ms, stamped.received_ms) >= ordered.not_after_ms + ACTING_MS
 
 
 def _not_done(ordered: Ordered, why: str) -> Verdict:

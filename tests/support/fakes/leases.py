@@ -35,6 +35,10 @@ class FakeLeases:
             if self._is_ours(owner, lane, number):
                 self._held[lane] = ("", number, 0)
 
+    def is_held(self, owner: str, lane: int, number: int) -> bool:
+        """As the transaction of a claim sees it."""
+        return self._is_ours(owner, lane, number) and self._held[lane][2] > self._clock.now_ms()
+
     def _is_ours(self, owner: str, lane: int, number: int) -> bool:
         holder, held_number, _ = self._held.get(lane, ("", 0, 0))
         return (holder, held_number) == (owner, number)
