@@ -13,10 +13,13 @@ import structlog
 import uvloop
 from fastapi import FastAPI
 
+from api.auth.gate import Gate
+from api.auth.limits import Limiter
+from api.live.entrance import Entrance
 from api.live.fleet_view import FleetView
+from api.live.hub import LiveHub
 from api.live.relay import FeedRelay
 from api.live.session import SharedView
-from api.live.socket import LiveHub
 from api.live.watches import Watches
 from api.logs import log_to_stderr
 from api.routing import surface
@@ -29,11 +32,17 @@ from firmware_protocol.topics import SHARDS, shard_of
 from gateway.clock import SystemClock
 from gateway.core.live_state import LiveState
 from gateway.ports import ChangeFeed, Clock, LiveStates
+from gateway.rates import LocalRateLimits
+from gateway.stores.api_keys import PostgresApiKeys
+from gateway.stores.audit import PostgresAudit
 from gateway.stores.change_feed import RedisChangeFeed
 from gateway.stores.device_queries import PostgresDeviceQueries
 from gateway.stores.history_queries import PostgresHistoryQueries
 from gateway.stores.live_states import RedisLiveStates
+from gateway.stores.people import PostgresPeople
+from gateway.stores.postgres_link import PostgresLink
 from gateway.stores.quarantine import PostgresQuarantine
+from gateway.stores.rate_limits import RedisRateLimits
 from gateway.stores.reading_pool import ReadingPool
 from gateway.stores.redis_link import RedisLink
 from gateway.stores.saved_states import PostgresSavedStates
@@ -53,12 +62,12 @@ class StatesOfRedis:
 
 
 def live_map(
-    feed: ChangeFeed, clock: Clock, *, filled: Callable[[], None] = lambda: None
+    feed: ChangeFeed, clock: Clock, entrance: Entrance, *, filled: Callable[[], None] = lambda: None
 ) -> tuple[FleetView, FeedRelay, LiveHub]:
     """A fleet view, what keeps it true, and the clients that watch it. `filled` hears when the view was filled."""
     view, watches = FleetView(), Watches()
     # Each needs the other: the relay tells the hub, the hub's sessions ask the relay whether it is stale.
-    hub = LiveHub(SharedView(view, watches, secrets.token_hex(4), lambda: relay.is_stale))
+    hub = LiveHub(SharedView(view, watches, secrets.token_hex(4), lambda: relay.is_stale), entrance)
     relay = FeedRelay(feed, view, clock, shards=SHARDS, tell=hub.tell, filled=filled)
     return view, relay, hub
 
@@ -77,9 +86,20 @@ async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> 
         stack.push_async_callback(pool.close)
         quarantine = PostgresQuarantine(settings.postgres_dsn)
         stack.push_async_callback(quarantine.close)
+        link = PostgresLink(settings.postgres_dsn, name="people")
+        stack.push_async_callback(link.close)
+        gate = Gate(
+            settings.auth.rules(clock.monotonic_s),
+            PostgresApiKeys(pool, link),
+            PostgresPeople(pool, link),
+            clock,
+        )
         # A million entries are here to stay: walking over them took a collection 60 ms, in which nobody is served.
-        view, relay, hub = live_map(RedisChangeFeed(feed_link), clock, filled=gc.freeze)
-        for name, work in (("relay", relay.run()), ("sweep", hub.sweep())):
+        view, relay, hub = live_map(
+            RedisChangeFeed(feed_link), clock, Entrance(gate, settings.auth.doors), filled=gc.freeze
+        )
+        tasks = {"relay": relay.run(), "sweep": hub.sweep(), "keys": hub.watch_keys(), "gate": gate.run()}
+        for name, work in tasks.items():
             stack.push_async_callback(_stopped, _started(name, work, on_defect))
         yield World(
             clock=clock,
@@ -92,6 +112,11 @@ async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> 
             quarantine=quarantine,
             saved_states=PostgresSavedStates(pool),
             truth=pool,
+            gate=gate,
+            limiter=Limiter(
+                RedisRateLimits(states_link), LocalRateLimits(clock.monotonic_s), settings.auth.doors
+            ),
+            audit=PostgresAudit(link, pool),
         )
 
 
@@ -104,6 +129,12 @@ def main() -> None:
         sys.stderr.write(f"latchkey api: {error}\n")
         raise SystemExit(2) from error
     log_to_stderr(settings.log_level)
+    if settings.listens_beyond_loopback:
+        log.warning("tls_must_stand_in_front", host=settings.host, because="tokens travel in the clear")
+    if not settings.auth.secrets and not settings.auth.jwks:
+        log.warning(
+            "only_api_keys_are_taken", because="neither LATCHKEY_API_JWT_SECRET nor LATCHKEY_API_JWKS is set"
+        )
     allow_files()
     with listener:
         uvloop.run(_serve(settings, listener))
@@ -119,7 +150,9 @@ async def _serve(settings: Settings, listener: Any) -> None:
             telemetry = ApiTelemetry(world.view, world.relay, world.hub)
             yield {"world": world, "live": world.hub, "telemetry": telemetry}
 
-    app = surface(lifespan, web_dir=settings.web_dir, monotonic_s=SystemClock().monotonic_s)
+    app = surface(
+        lifespan, settings.auth.doors, web_dir=settings.web_dir, monotonic_s=SystemClock().monotonic_s
+    )
     server = server_for(app, log_level=settings.log_level)
     await server.serve(sockets=[listener])
 

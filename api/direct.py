@@ -1,15 +1,17 @@
 """Answers that must not wait for the framework: a route of bytes in front of the application."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 
-from api.problems import Problem, problem_response
+from api.auth.principal import Principal
+from api.problems import Problem, problem_response, store_away
 from api.telemetry import App, Message, Receive, Send
 from api.world import World
+from gateway.ports import StoreUnavailable
 
-Answer = Callable[[World, bytes], bytes]
-"""From the query string to the JSON; raises Problem."""
+Answer = Callable[[World, Principal, bytes], Awaitable[bytes]]
+"""From who asks and the query string to the JSON; raises Problem."""
 
 
 class DirectRoute:
@@ -25,7 +27,11 @@ class DirectRoute:
             return await self._app(scope, receive, send)
         scope["route"] = self
         try:
-            body = self._answer(scope["state"]["world"], scope["query_string"])
+            world = scope["state"]["world"]
+            principal = await world.gate.admit("GET", self.path, scope["headers"])
+            body = await self._answer(world, principal, scope["query_string"])
+        except StoreUnavailable as error:
+            return await store_away(Request(scope), error)(scope, receive, send)
         except Problem as problem:
             return await problem_response(Request(scope), problem)(scope, receive, send)
         length = str(len(body)).encode()

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from firmware_protocol.messages import DeviceId
 from gateway.core.live_state import LiveState
+from gateway.reading import AuditRow as AuditRow
 from gateway.reading import BadCursor as BadCursor
 from gateway.reading import BadRange as BadRange
 from gateway.reading import HistoryPage as HistoryPage
@@ -19,11 +20,11 @@ from gateway.reading import StepPoint as StepPoint
 class Devices(Protocol):
     """The registry, as far as it is read."""
 
-    async def find(self, name: str) -> KnownDevice | None:
-        """By device id or current public id. Raises StoreUnavailable."""
+    async def find(self, name: str, *, operator_id: int) -> KnownDevice | None:
+        """By device id or current public id; None for another operator's too. Raises StoreUnavailable."""
 
-    async def page(self, after: str, limit: int) -> Sequence[KnownDevice]:
-        """In the order of device ids, after this one. Raises StoreUnavailable."""
+    async def page(self, after: str, limit: int, *, operator_id: int) -> Sequence[KnownDevice]:
+        """One operator's in the order of device ids, after this one. Raises StoreUnavailable."""
 
 
 class History(Protocol):
@@ -36,7 +37,15 @@ class History(Protocol):
 class Quarantine(Protocol):
     """Frames that nobody understood."""
 
-    async def page(self, before: int | None, limit: int) -> Sequence[QuarantineRow]:
+    async def page(self, before: int | None, limit: int, *, operator_id: int) -> Sequence[QuarantineRow]:
+        """Newest first, older than number `before`; those of devices nobody registered are nobody's.
+        Raises StoreUnavailable."""
+
+
+class AuditLog(Protocol):
+    """Who did what."""
+
+    async def page(self, operator_id: int, before: int | None, limit: int) -> Sequence[AuditRow]:
         """Newest first, older than number `before`. Raises StoreUnavailable."""
 
 

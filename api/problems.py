@@ -41,6 +41,8 @@ class Problem(Exception):
         *,
         fields: Sequence[FieldFault] = (),
         retry_after_s: int = 0,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.kind = kind
@@ -48,6 +50,9 @@ class Problem(Exception):
         self.detail = detail
         self.fields = fields
         self.retry_after_s = retry_after_s
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+        """Members of the problem beyond those of RFC 9457, documented by the route."""
 
 
 class ProblemModel(BaseModel):
@@ -105,14 +110,23 @@ def problem_body(problem: Problem, path: str) -> dict[str, Any]:
     }
     if problem.fields:
         body["fields"] = [{"field": fault.field, "detail": fault.detail} for fault in problem.fields]
-    return body
+    return body | problem.extra
 
 
 def problem_response(request: Request, problem: Problem) -> Response:
     """The problem as an answer to this request."""
     body = problem_body(problem, request.url.path)
-    headers = {"Retry-After": str(problem.retry_after_s)} if problem.retry_after_s else None
+    headers = dict(problem.headers)
+    if problem.retry_after_s:
+        headers["Retry-After"] = str(problem.retry_after_s)
     return Response(msgspec.json.encode(body), problem.status, headers, MEDIA_TYPE)
+
+
+def store_away(request: Request, error: Exception) -> Response:
+    """Nothing is known of what was asked: a store did not answer."""
+    log.warning("store_unavailable", path=printable(request.url.path), reason=printable(str(error)))
+    detail = "A store behind this answer is out of reach; ask again."
+    return problem_response(request, Problem("store_unavailable", 503, detail, retry_after_s=1))
 
 
 def bad_request(faults: Sequence[FieldFault]) -> Problem:
@@ -149,9 +163,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 async def _on_store(request: Request, error: Exception) -> Response:
-    log.warning("store_unavailable", path=printable(request.url.path), reason=printable(str(error)))
-    detail = "A store behind this answer is out of reach; ask again."
-    return problem_response(request, Problem("store_unavailable", 503, detail, retry_after_s=1))
+    return store_away(request, error)
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:

@@ -5,12 +5,16 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from api import problems
+from api.auth.doors import Doors
+from api.auth.guarded_route import GuardedRoute
 from api.direct import DirectRoute
+from api.named_host import NamedHost
 from api.routes import devices, documents, fleet, health, history, nearby, quarantine
+from api.security_document import with_security
 from api.telemetry import App, MeasuredApp
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
@@ -18,8 +22,12 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 DESCRIPTION = """
 Devices, their history, and what is near. For a map that stays right, open the WebSocket `/v1/live`, which
 [its own document](/asyncapi.yaml) describes. Every error is a problem as of RFC 9457, with a stable `type`.
+Everything of an operator needs `Authorization: Bearer …` with a token or an API key, and shows that operator's devices.
 Positions are WGS-84 in degrees, times ISO 8601 in UTC (Unix milliseconds on the map).
 """
+
+MAX_BODY_BYTES = 64 * 1024
+"""The largest body any route takes is a hundred times smaller."""
 
 _TAGS = [
     {"name": "map", "description": "What riders see: public ids only, answered from memory."},
@@ -39,17 +47,31 @@ def application(lifespan: Lifespan, *, web_dir: Path | None) -> FastAPI:
         openapi_tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
     )
     problems.install(app)
     # The most asked first: routes are tried in order.
     for module in (nearby, fleet, history, devices, quarantine, health, documents):
+        _refuse_unguarded(module.router)
         app.include_router(module.router)
+    describe = app.openapi
+    app.openapi = lambda: with_security(describe())  # type: ignore[method-assign]  # FastAPI's own way to extend it
     if web_dir is not None:
         app.mount("/", StaticFiles(directory=web_dir, html=True), name="page")
     return app
 
 
-def surface(lifespan: Lifespan, *, web_dir: Path | None, monotonic_s: Callable[[], float]) -> App:
+def surface(
+    lifespan: Lifespan, doors: Doors, *, web_dir: Path | None, monotonic_s: Callable[[], float]
+) -> App:
     """The application as it is served: measured, and with the shortest way for what is asked most."""
     app = application(lifespan, web_dir=web_dir)
-    return MeasuredApp(DirectRoute(app, nearby.PATH, nearby.nearby_json), monotonic_s=monotonic_s)
+    direct = DirectRoute(app, nearby.PATH, nearby.nearby_json)
+    return MeasuredApp(NamedHost(direct, doors), monotonic_s=monotonic_s)
+
+
+def _refuse_unguarded(router: APIRouter) -> None:
+    """Raises TypeError for a router whose routes would ask nobody who they are."""
+    for route in router.routes:
+        if not isinstance(route, GuardedRoute):
+            raise TypeError(f"{route} is no GuardedRoute: give its router route_class=GuardedRoute")

@@ -62,6 +62,8 @@ def server_for(app: App, *, log_level: str) -> AnnouncedServer:
         log_config=None,
         log_level=log_level,
         server_header=False,
+        # Whose X-Forwarded-For is believed is a setting of ours; the server would believe everybody on this machine.
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,
     )

@@ -5,11 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from api.auth.settings import AuthSettings
+from api.bad_settings import BadSettings as BadSettings
 from gateway.addresses import postgres_dsn, redis_url
-
-
-class BadSettings(Exception):
-    """The environment does not say what the API needs. The sentence names the variable and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,25 +16,39 @@ class Settings:
 
     postgres_dsn: str
     redis_url: str
+    auth: AuthSettings
     host: str = "127.0.0.1"
-    """Loopback only, while the API has no authentication; anything in a container, whose published ports decide
-    who reaches it."""
+    """Beyond loopback something that ends TLS must stand in front: tokens would travel in the clear."""
     port: int = 8080
     """0 takes a free one, which the ready line names."""
     web_dir: Path | None = None
     """The built page to serve at `/`."""
     log_level: str = "info"
+    contained: bool = False
+    """In a container, whose published ports decide who reaches it."""
+
+    @property
+    def listens_beyond_loopback(self) -> bool:
+        """Whether other machines may reach it, without anybody having published the port for them."""
+        return (
+            not self.contained
+            and self.host != "localhost"
+            and not ipaddress.ip_address(self.host).is_loopback
+        )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Raises BadSettings, with the variable to set."""
+        host = _host(environment)
         return cls(
             postgres_dsn=_secret(environment, "LATCHKEY_POSTGRES_DSN", postgres_dsn),
             redis_url=_secret(environment, "LATCHKEY_REDIS_URL", redis_url),
-            host=_host(environment),
+            auth=AuthSettings.from_environment(environment, bound_host=host),
+            host=host,
             port=_port(environment.get("LATCHKEY_API_PORT") or "8080"),
             web_dir=_web_dir(environment.get("LATCHKEY_WEB_DIR") or ""),
             log_level=_log_level(environment.get("LATCHKEY_LOG_LEVEL") or "info"),
+            contained=environment.get("LATCHKEY_API_CONTAINED") == "yes",
         )
 
 
@@ -57,18 +69,13 @@ def _secret(environment: Mapping[str, str], name: str, check: Callable[[str], st
 
 def _host(environment: Mapping[str, str]) -> str:
     host = environment.get("LATCHKEY_API_HOST") or "127.0.0.1"
-    contained = environment.get("LATCHKEY_API_CONTAINED") or "no"
-    if contained not in ("yes", "no"):
-        raise BadSettings(f"LATCHKEY_API_CONTAINED is neither yes nor no: {contained!r}")
+    if (environment.get("LATCHKEY_API_CONTAINED") or "no") not in ("yes", "no"):
+        raise BadSettings("LATCHKEY_API_CONTAINED is neither yes nor no")
     try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        if host != "localhost":
+            ipaddress.ip_address(host)
     except ValueError as error:
         raise BadSettings(f"LATCHKEY_API_HOST is no address: {host!r}") from error
-    if not is_loopback and contained == "no":
-        raise BadSettings(
-            f"LATCHKEY_API_HOST is {host}: the API has no authentication yet, so it binds loopback only. "
-            "Use 127.0.0.1 and put a proxy that asks who is calling in front of it."
-        )
     return host
 
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from api.auth.gate import Gate
+from api.auth.limits import Limiter
 from api.live.fleet_view import FleetView
+from api.live.hub import LiveHub
 from api.live.relay import FeedRelay
-from api.live.socket import LiveHub
-from api.ports import Devices, History, LiveStatesRead, Quarantine, SavedStates, Truth
+from api.ports import AuditLog, Devices, History, LiveStatesRead, Quarantine, SavedStates, Truth
 from gateway.ports import Clock
 
 
@@ -25,6 +27,9 @@ class World:
     quarantine: Quarantine
     saved_states: SavedStates
     truth: Truth
+    gate: Gate
+    limiter: Limiter
+    audit: AuditLog
 
 
 def world_of(request: Request) -> World:

@@ -49,6 +49,7 @@ Near = tuple[MapEntry, float]
 class Tally(NamedTuple):
     """What the fleet is counted by."""
 
+    operator_id: int
     kind: int
     available: bool
     presence: Presence
@@ -92,9 +93,10 @@ class FleetView:
         slot = self._slots.get(device_id)
         return None if slot is None else self._entries[slot]
 
-    def tallies(self) -> dict[Tally, int]:
-        """How many devices there are of each sort."""
-        return {tally: count for tally, count in self._tallies.items() if count}
+    def tallies(self, operator_id: int) -> dict[Tally, int]:
+        """How many devices of this operator there are of each sort."""
+        counted = self._tallies.items()
+        return {tally: count for tally, count in counted if count and tally.operator_id == operator_id}
 
     def nearby(self, centre: Point, radius_m: float, wanted: MapFilter, *, limit: int) -> list[Near]:
         """The nearest devices within the radius that the filter accepts, nearest first."""
@@ -114,8 +116,10 @@ class FleetView:
         entries = cast("list[MapEntry]", self._entries)
         return [(entries[slot], distance_m) for slot, distance_m in zip(slots, distances_m, strict=True)]
 
-    def within(self, box: BoundingBox, wanted: MapFilter) -> list[MapEntry]:
-        """Every device in the box that the filter accepts. Raises TooManyDevices; never truncates."""
+    def within(
+        self, box: BoundingBox, wanted: MapFilter, *, limit: int = MAX_DEVICES_IN_VIEW
+    ) -> list[MapEntry]:
+        """Every device in the box that the filter accepts, `limit` at most. Raises TooManyDevices; never truncates."""
         cells = self._bounded(self._grid.occupied(box))
         columns = np.frombuffer(self._grid.rows_in(cells), dtype=np.int32).reshape(-1, 4)
         hits = wanted.accepts_each(columns[:, 2])
@@ -125,8 +129,9 @@ class FleetView:
         crosses = box.west_e7 > box.east_e7
         hits &= (east_of_west | west_of_east) if crosses else (east_of_west & west_of_east)
         slots = columns[hits, 3]
-        if len(slots) > MAX_DEVICES_IN_VIEW:
-            raise TooManyDevices(MAX_DEVICES_IN_VIEW)
+        most = min(limit, MAX_DEVICES_IN_VIEW)
+        if len(slots) > most:
+            raise TooManyDevices(most)
         return [entry for slot in slots.tolist() if (entry := self._entries[slot]) is not None]
 
     def _bounded(self, cells: Iterator[CellId]) -> Iterator[CellId]:
@@ -161,4 +166,4 @@ def _tally(entry: MapEntry) -> Tally:
         presence = Presence.LOST
     else:
         presence = Presence.QUIET if Reason.QUIET in reasons else Presence.ONLINE
-    return Tally(entry.kind, entry.available, presence)
+    return Tally(entry.operator_id, entry.kind, entry.available, presence)

@@ -26,6 +26,13 @@ Degrees = Annotated[float, Meta(ge=-900.0, le=900.0)]
 KindName = Literal["bike", "cabinet", "locker"]
 
 
+class Hello(Struct, frozen=True, tag="hello"):
+    """Who is asking: the first frame where the upgrade request did not say it; later a fresh token."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=MAX_CLIENT_FRAME_BYTES)]
+    """A bearer token or an API key."""
+
+
 class Watch(Struct, frozen=True, tag="watch"):
     """Show me this box from now on; replaces the watch before it."""
 
@@ -42,12 +49,13 @@ class Watch(Struct, frozen=True, tag="watch"):
         """The box to watch. Raises ValueError when it is none."""
         return boxes.from_degrees(*self.box)
 
-    def wanted(self) -> MapFilter:
-        """The devices to show."""
+    def wanted(self, operator_id: int) -> MapFilter:
+        """The devices to show, of this operator."""
         return MapFilter(
             kinds=kinds_mask(Kind[name.upper()] for name in set(self.kinds)),
             only_available=self.availability == "available",
             min_battery_pct=self.min_battery_pct,
+            operator_id=operator_id,
         )
 
 
@@ -86,7 +94,7 @@ class Refused(Struct, frozen=True, tag="refused", omit_defaults=True):
     """
 
     id: int | None
-    reason: Literal["bad_frame", "bad_box", "too_many_devices", "too_fast", "view_filled_up"]
+    reason: Literal["bad_frame", "bad_box", "too_many_devices", "too_fast", "view_filled_up", "not_allowed"]
     detail: str
 
 
@@ -94,11 +102,13 @@ class BadFrame(Exception):
     """The client's frame is none of the protocol's. Carries the reason as a sentence."""
 
 
-_decoder: msgspec.json.Decoder[Watch | Unwatch] = msgspec.json.Decoder(Watch | Unwatch)
+ClientFrame = Hello | Watch | Unwatch
+
+_decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 _encode = msgspec.json.Encoder().encode
 
 
-def decode(frame: bytes) -> Watch | Unwatch:
+def decode(frame: bytes) -> ClientFrame:
     """A client's frame. Raises BadFrame for anything else."""
     try:
         return _decoder.decode(frame)

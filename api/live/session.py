@@ -7,6 +7,7 @@ from msgspec import Struct
 from api.live.fleet_view import MAX_DEVICES_IN_VIEW, FleetView, Succession, TooManyDevices
 from api.live.frames import (
     BadFrame,
+    Hello,
     Refused,
     Unwatch,
     Watch,
@@ -27,7 +28,10 @@ from geo.cell import CellId, deepest_cover
 MAX_DEVICES_PER_FRAME = 100
 """About 17 KB, so one frame and the socket's own buffer stay within 64 KiB per client."""
 
-MAX_IN_VIEW_GROWN = MAX_DEVICES_IN_VIEW * 5 // 4
+MAX_DEVICES_FOR_RIDERS = 2_000
+"""What a person looks at in one view of a phone; a whole fleet is the operator's."""
+
+GROWTH = 5 / 4
 """A view that was allowed may fill up by a quarter before it is ended, so none flickers at the bound."""
 
 FRAMES_PER_S = 10.0
@@ -50,11 +54,24 @@ class SharedView(Struct, frozen=True):
     is_stale: Callable[[], bool]
 
 
+class Viewer(Struct, frozen=True):
+    """Who watches, as far as it matters for what they see."""
+
+    operator_id: int
+    is_rider: bool
+
+    @property
+    def max_devices(self) -> int:
+        """In one view."""
+        return MAX_DEVICES_FOR_RIDERS if self.is_rider else MAX_DEVICES_IN_VIEW
+
+
 class _Watching(Struct, frozen=True):
     id: int
     box: BoundingBox
     wanted: MapFilter
     cells: frozenset[CellId]
+    may_grow_to: int
 
     def shows(self, entry: MapEntry) -> bool:
         in_box = self.box.contains(entry.lat_e7, entry.lon_e7)
@@ -64,8 +81,12 @@ class _Watching(Struct, frozen=True):
 class LiveSession:
     """Holds the watch of one client and what it still has to hear."""
 
-    def __init__(self, shared: SharedView, *, now_s: float) -> None:
+    def __init__(self, shared: SharedView, *, now_s: float, viewer: Viewer | None = None) -> None:
         self._shared = shared
+        self._viewer = viewer
+        self._offer: str | None = None
+        self.is_unwelcome = False
+        """True when the conversation must end because nobody said who is asking, or somebody else did."""
         self._watching: _Watching | None = None
         self._outbox = ChangeOutbox()
         self._snapshot_due = False
@@ -90,17 +111,41 @@ class LiveSession:
         """True when the client has been refused so often that the conversation should end."""
         return self._refused >= MAX_REFUSED
 
+    def admit(self, viewer: Viewer) -> None:
+        """The token was good. A fresh one may follow it, but not somebody else's."""
+        if self._viewer is not None and self._viewer != viewer:
+            self.is_unwelcome = True
+        self._viewer = viewer
+
+    def take_offer(self) -> str | None:
+        """The token of a hello that nobody has looked at yet."""
+        offer, self._offer = self._offer, None
+        return offer
+
     def receive(self, frame: bytes, *, now_s: float) -> None:
-        """Takes one frame of the client; what it leads to waits in `next_frame`."""
+        """Takes one frame of the client; what it leads to waits in `next_frame`, or in `take_offer`."""
         try:
             said = decode(frame)
         except BadFrame as error:
+            self.is_unwelcome = self._viewer is None
             return self._refuse(Refused(None, "bad_frame", str(error)))
+        if isinstance(said, Hello):
+            return self._be_greeted(said, now_s)
+        viewer = self._viewer
+        if viewer is None:
+            self.is_unwelcome = True
+            return None
         if isinstance(said, Unwatch):
             return self._end_watch()
-        if not self._may_watch(now_s):
+        if not self._may_ask(now_s):
             return self._refuse(Refused(said.id, "too_fast", f"at most {FRAMES_PER_S:.0f} watches a second"))
-        return self._begin_watch(said)
+        return self._begin_watch(said, viewer)
+
+    def _be_greeted(self, hello: Hello, now_s: float) -> None:
+        if self._may_ask(now_s):
+            self._offer = hello.token
+        else:
+            self._refuse(Refused(None, "too_fast", f"at most {FRAMES_PER_S:.0f} hellos a second"))
 
     def hear(self, change: Succession) -> None:
         """A device changed in a watched cell: says hello, moves it or says goodbye, by before and after."""
@@ -116,9 +161,9 @@ class LiveSession:
                     self._outbox.move(entry)
                 case Vanished(_, public_id):
                     self._outbox.vanish(public_id)
-        if self._outbox.due > MAX_IN_VIEW_GROWN:
+        if self._outbox.due > watching.may_grow_to:
             self._end_watch()
-            self._refuse(Refused(watching.id, "view_filled_up", str(TooManyDevices(MAX_IN_VIEW_GROWN))))
+            self._refuse(Refused(watching.id, "view_filled_up", str(TooManyDevices(watching.may_grow_to))))
 
     def next_frame(self) -> bytes | None:
         """The next frame to send, or None. Called when the one before has left the process."""
@@ -149,11 +194,13 @@ class LiveSession:
     def _stale_differs(self) -> bool:
         return self._watching is not None and self._shared.is_stale() != self._stale_told
 
-    def _begin_watch(self, watch: Watch) -> None:
+    def _begin_watch(self, watch: Watch, viewer: Viewer) -> None:
+        if viewer.is_rider and watch.availability != "available":
+            return self._refuse(Refused(watch.id, "not_allowed", "riders see what they can rent"))
         # Snapshot and join in one step of one thread: no change can fall between them.
         try:
-            box, wanted = watch.area(), watch.wanted()
-            entries = self._shared.view.within(box, wanted)
+            box, wanted = watch.area(), watch.wanted(viewer.operator_id)
+            entries = self._shared.view.within(box, wanted, limit=viewer.max_devices)
         except ValueError as error:
             return self._refuse(Refused(watch.id, "bad_box", printable(str(error))))
         except TooManyDevices as error:
@@ -161,7 +208,7 @@ class LiveSession:
         self._end_watch()
         cells = deepest_cover(box, deepest=FINEST_LEVEL, limit=MAX_WATCHED_CELLS)
         self._shared.watches.join(self, cells)
-        self._watching = _Watching(watch.id, box, wanted, cells)
+        self._watching = _Watching(watch.id, box, wanted, cells, int(viewer.max_devices * GROWTH))
         self._outbox.begin(entries)
         self._snapshot_due = True
         self._refused = 0
@@ -174,7 +221,7 @@ class LiveSession:
         self._outbox.begin([])
         self._snapshot_due = False
 
-    def _may_watch(self, now_s: float) -> bool:
+    def _may_ask(self, now_s: float) -> bool:
         grown = self._allowance + (now_s - self._allowed_at_s) * FRAMES_PER_S
         self._allowance = min(FRAMES_AT_ONCE, grown)
         self._allowed_at_s = now_s

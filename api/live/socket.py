@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -13,13 +12,16 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from api.live.fleet_view import Succession
+from api.auth.principal import Principal
+from api.auth.tokens import BadToken
+from api.live.admission import Admission, Outcome
+from api.live.close_codes import GOING_AWAY, NOT_TEXT, TRY_LATER, UNAUTHENTICATED, UNREASONABLE
+from api.live.entrance import PATH as PATH
+from api.live.entrance import bearer_in, viewer_of
 from api.live.frames import MAX_CLIENT_FRAME_BYTES
+from api.live.hub import LiveHub
 from api.live.pace import pause_s
-from api.live.session import LiveSession, SharedView
-from api.live.watches import Watcher
-
-PATH = "/v1/live"
+from api.live.session import LiveSession
 
 MAX_SESSIONS = 10_000
 """Half the file descriptors a process usually gets; a farm of API processes shares the rest."""
@@ -46,39 +48,6 @@ PARSED_AT_ONCE_BYTES = 4 * 1024
 CLOSE_WITHIN_S = 2.0
 """What a client gets to answer a close frame before the connection is cut."""
 
-SWEEP_S = 0.5
-
-GOING_AWAY, NOT_TEXT, UNREASONABLE = 1012, 1003, 1008
-"""Close codes: service restart (come back), binary frames, and a client that does not listen."""
-
-
-class LiveHub:
-    """All map clients of one process."""
-
-    def __init__(self, shared: SharedView) -> None:
-        self.shared = shared
-        self.sockets: dict[Watcher, LiveSocket] = {}
-        self.closed_stuck = 0
-        self.frames_sent = 0
-
-    def tell(self, changes: Sequence[Succession]) -> None:
-        """Changes of the view reach whoever watches there; without any, everyone checks what is due."""
-        woken: set[Watcher] = set() if changes else set(self.sockets)
-        for change in changes:
-            woken |= self.shared.watches.tell(change)
-        for watcher in woken:
-            if watcher in self.sockets:
-                self.sockets[watcher].flush()
-
-    async def sweep(self) -> None:
-        """For ever: pings, and closes who stopped reading. Cancel to stop."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            now_s = loop.time()
-            for one in list(self.sockets.values()):
-                one.check(now_s)
-
 
 class LiveSocket(asyncio.Protocol):
     """One connection; the server hands it over after it has read the upgrade request."""
@@ -90,6 +59,7 @@ class LiveSocket(asyncio.Protocol):
         self._wire = ServerProtocol(max_size=MAX_CLIENT_FRAME_BYTES)
         self._loop = asyncio.get_running_loop()
         self._session: LiveSession | None = None
+        self._admission = Admission(self._hub.entrance, now_s=self._loop.time())
         self._fragments: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._not_before_s = 0.0
@@ -131,6 +101,7 @@ class LiveSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
+        self._admission.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self._session is not None:
@@ -146,7 +117,7 @@ class LiveSocket(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._blocked_since_s = None
         if not self._transport.is_closing():
-            self._transport.resume_reading()
+            self._listen_again()
             self.flush()
 
     def shutdown(self) -> None:
@@ -182,13 +153,23 @@ class LiveSocket(asyncio.Protocol):
         silent = self._pong_awaited and now_s - self._pinged_at_s > STUCK_AFTER_S
         if self._close_by_s is not None and now_s > self._close_by_s:
             self._transport.abort()
+        elif self._admission.is_over(now_s):
+            self.end()
         elif blocked or silent:
             self._hub.closed_stuck += 1
             self._transport.abort()
         else:
             self._ping_when_due(now_s)
 
-    # --- inside -----------------------------------------------------------------------------------
+    @property
+    def key(self) -> str:
+        """The API key that opened it, or nothing."""
+        return self._admission.key
+
+    def end(self, code: int = UNAUTHENTICATED) -> None:
+        """Closes at once: whoever is not, or no longer, allowed has nothing more to say."""
+        self._close(code)
+        self._transport.close()
 
     def _ping_when_due(self, now_s: float) -> None:
         interval_s = PING_WHILE_SENDING_S if self._sent_since_ping else PING_WHILE_SILENT_S
@@ -206,17 +187,67 @@ class LiveSocket(asyncio.Protocol):
         )
 
     def _open(self, request: Request) -> None:
-        if request.path.partition("?")[0] != PATH:
-            response = self._wire.reject(HTTPStatus.NOT_FOUND, f"the live map is at {PATH}\n")
+        refusal = self._hub.entrance.refusal(request)
+        if refusal is not None:
+            self._reject(refusal.status, refusal.text)
         elif len(self._hub.sockets) >= MAX_SESSIONS:
-            response = self._wire.reject(HTTPStatus.SERVICE_UNAVAILABLE, "this process is full\n")
-            response.headers["Retry-After"] = "1"
+            self._reject(HTTPStatus.SERVICE_UNAVAILABLE, "this process is full\n")
+        elif (token := bearer_in(request.headers)) is not None:
+            self._identify(token, request)
         else:
-            response = self._wire.accept(request)
-        self._wire.send_response(response)
+            self._accept(request)
+
+    def _accept(self, request: Request) -> None:
+        self._wire.send_response(self._wire.accept(request))
         if self._wire.state is State.OPEN:
             self._session = LiveSession(self._hub.shared, now_s=self._loop.time())
             self._hub.sockets[self._session] = self
+
+    def _reject(self, status: HTTPStatus, text: str) -> None:
+        response = self._wire.reject(status, text)
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            response.headers["Retry-After"] = "1"
+        elif status is HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="latchkey"'
+        self._wire.send_response(response)
+
+    def _identify(self, token: str, request: Request | None) -> None:
+        """Of the upgrade request, or of a hello when it is None. Nothing more is heard until it is known."""
+        self._transport.pause_reading()
+        self._admission.ask(token, lambda outcome: self._greet(outcome, request))
+
+    def _greet(self, outcome: Outcome, request: Request | None) -> None:
+        if self._transport.is_closing():
+            return
+        if isinstance(outcome, Principal):
+            self._welcome(outcome, request)
+        elif request is None:
+            self.end(UNAUTHENTICATED if isinstance(outcome, BadToken) else TRY_LATER)
+        elif isinstance(outcome, BadToken):
+            self._reject(HTTPStatus.UNAUTHORIZED, f"{outcome}\n")
+        else:
+            self._reject(HTTPStatus.SERVICE_UNAVAILABLE, "a store is out of reach\n")
+        self._write_out()
+        for text in self._admission.take_held():
+            self._hear(text)
+        self._listen_again()
+        self.flush()
+
+    def _welcome(self, principal: Principal, request: Request | None) -> None:
+        if request is not None:
+            self._accept(request)
+        if self._session is not None:
+            self._session.admit(viewer_of(principal))
+            if self._session.is_unwelcome:
+                self.end()
+
+    def _listen_again(self) -> None:
+        if (
+            not self._admission.is_asking
+            and self._blocked_since_s is None
+            and not self._transport.is_closing()
+        ):
+            self._transport.resume_reading()
 
     def _fail_flood(self) -> None:
         """No farewell of its own to wait for: whoever floods does not listen."""
@@ -238,10 +269,17 @@ class LiveSocket(asyncio.Protocol):
 
     def _hear(self, text: bytes) -> None:
         session = self._session
+        if self._admission.is_asking:
+            self._admission.held.append(text)
+            return
         if session is None or self._wire.state is not State.OPEN:
             return
         session.receive(text, now_s=self._loop.time())
-        if session.is_hopeless:
+        if (token := session.take_offer()) is not None:
+            self._identify(token, None)
+        elif session.is_unwelcome:
+            self.end()
+        elif session.is_hopeless:
             self._close(UNREASONABLE)
 
     def _close(self, code: int) -> None:

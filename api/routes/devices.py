@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
+from api.auth.guarded_route import GuardedRoute
+from api.auth.principal import Principal, principal_of
 from api.device_answer import device_answer
 from api.live.map_device import KIND_NAMES
 from api.ports import KnownDevice
@@ -18,7 +20,7 @@ NAME_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 
 AFTER_PATTERN = r"^[A-Za-z0-9._:-]{0,64}$"
 
-router = APIRouter(tags=["devices"])
+router = APIRouter(tags=["devices"], route_class=GuardedRoute)
 
 
 @router.get("/v1/devices/{id}", summary="One device, now", responses=responses(404, 422, 503))
@@ -30,7 +32,7 @@ async def device(
 ) -> DeviceAnswer:
     """The newest report with what the gateway makes of it: presence, availability and every reason."""
     world = world_of(request)
-    known = await known_device(world, name)
+    known = await known_device(world, name, principal_of(request))
     state, stale = await _state(world, known)
     return device_answer(known, state, now_ms=world.clock.now_ms(), stale=stale)
 
@@ -42,16 +44,18 @@ async def devices(
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> DevicePage:
     """In the order of device ids; ask again with `after` until `next` is null."""
-    found = await world_of(request).devices.page(after, limit)
+    operator_id = principal_of(request).operator_id
+    found = await world_of(request).devices.page(after, limit, operator_id=operator_id)
     return DevicePage(
         devices=[_listed(one) for one in found],
         next=found[-1].record.device_id if len(found) == limit else None,
     )
 
 
-async def known_device(world: World, name: str) -> KnownDevice:
-    """The device of this id or public id. Raises Problem when there is none, StoreUnavailable."""
-    known = await world.devices.find(name)
+async def known_device(world: World, name: str, principal: Principal) -> KnownDevice:
+    """The device of this id or public id; another operator's is as absent as one that never was. Raises Problem,
+    StoreUnavailable."""
+    known = await world.devices.find(name, operator_id=principal.operator_id)
     if known is None:
         raise Problem("device_not_found", 404, "No device has this id or public id.")
     return known

@@ -4,11 +4,13 @@ from pathlib import Path
 
 from fastapi import APIRouter, Response
 
+from api.auth.guarded_route import GuardedRoute
+
 ASYNCAPI_LIVE = Path(__file__).parents[2] / "docs" / "asyncapi-live.yaml"
 ASYNCAPI_DEVICES = ASYNCAPI_LIVE.with_name("asyncapi.yaml")
 MEDIA_TYPE = "application/yaml"
 
-router = APIRouter(tags=["documents"])
+router = APIRouter(tags=["documents"], route_class=GuardedRoute)
 
 
 @router.get("/asyncapi.yaml", summary="AsyncAPI 3 of the live map", response_class=Response)

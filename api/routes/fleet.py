@@ -2,17 +2,20 @@
 
 from fastapi import APIRouter, Request
 
+from api.auth.guarded_route import GuardedRoute
+from api.auth.principal import principal_of
 from api.live.map_device import KIND_NAMES
 from api.schemas import FleetAnswer, FleetGroup
 from api.world import world_of
 
-router = APIRouter(tags=["map"])
+router = APIRouter(tags=["map"], route_class=GuardedRoute)
 
 
 @router.get("/v1/fleet", summary="Counts of the devices on the map")
 async def fleet(request: Request) -> FleetAnswer:
     """Counted in memory as changes arrive; costs nothing to ask."""
     world = world_of(request)
+    tallies = world.view.tallies(principal_of(request).operator_id)
     groups = [
         FleetGroup.model_validate(
             {
@@ -22,6 +25,6 @@ async def fleet(request: Request) -> FleetAnswer:
                 "count": count,
             }
         )
-        for tally, count in sorted(world.view.tallies().items())
+        for tally, count in sorted(tallies.items())
     ]
-    return FleetAnswer(devices=len(world.view), groups=groups, stale=world.relay.is_stale)
+    return FleetAnswer(devices=sum(tallies.values()), groups=groups, stale=world.relay.is_stale)

@@ -5,6 +5,7 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from api.auth.guarded_route import GuardedRoute
 from api.schemas import ReadyAnswer
 from api.world import World, world_of
 from firmware_protocol.messages import DeviceId
@@ -16,7 +17,7 @@ PROBE_DEADLINE_S = 2.0
 _PROBE = DeviceId("probe")
 """Any id will do: what counts is that Redis answers."""
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=GuardedRoute)
 
 
 @router.get("/livez", summary="The process runs", response_class=PlainTextResponse)

@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
+from api.auth.guarded_route import GuardedRoute
+from api.auth.principal import principal_of
 from api.device_answer import bolt_name
 from api.instants import instant, unix_ms
 from api.ports import BadCursor, BadRange, HistoryQuestion, RawPoint, Step, StepPoint
@@ -20,7 +22,7 @@ DEFAULT_RANGE = timedelta(days=1)
 EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 LATEST = datetime.fromisoformat("2100-01-01T00:00:00+00:00")
 
-router = APIRouter(tags=["devices"])
+router = APIRouter(tags=["devices"], route_class=GuardedRoute)
 
 
 @router.get(
@@ -53,7 +55,7 @@ async def history(
     _refuse_unreal("from", start)
     if not start < end:
         raise bad_request([FieldFault("from", "must be before `to`")])
-    device = await known_device(world, name)
+    device = await known_device(world, name, principal_of(request))
     question = HistoryQuestion(device.record.device_no, step, unix_ms(start), unix_ms(end), limit, after)
     try:
         page = await world.history.page(question)

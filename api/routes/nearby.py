@@ -8,6 +8,10 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from msgspec import Meta, Struct
 
+from api.auth.gate import forbidden
+from api.auth.guarded_route import GuardedRoute
+from api.auth.limits import MAX_NEARBY_FOR_RIDERS
+from api.auth.principal import Principal, Role, principal_of
 from api.live.map_device import NearDevice, near_device
 from api.live.traits import MapFilter, kinds_mask
 from api.problems import FieldFault, bad_request, printable, responses
@@ -26,7 +30,7 @@ _KINDS = {kind.name.lower(): kind for kind in Kind}
 
 PATH = "/v1/nearby"
 
-router = APIRouter(tags=["map"])
+router = APIRouter(tags=["map"], route_class=GuardedRoute)
 
 
 class _Nearby(Struct):
@@ -56,16 +60,19 @@ class NearbyQuery(Struct, frozen=True):
             detail = "lat must be within ±90 and lon within ±180"
             raise bad_request([FieldFault("lat, lon", detail)]) from error
 
-    def wanted(self) -> MapFilter:
-        """Raises Problem for an unknown kind."""
+    def wanted(self, principal: Principal) -> MapFilter:
+        """Raises Problem for an unknown kind, or for what a rider may not see."""
         names = [name for name in self.kinds.split(",") if name]
         if unknown := set(names) - _KINDS.keys():
             detail = f"unknown: {printable(', '.join(sorted(unknown)))}; there are {', '.join(_KINDS)}"
             raise bad_request([FieldFault("kinds", detail)])
+        if principal.role is Role.RIDER and self.availability != "available":
+            raise forbidden("Riders see what they can rent; `availability` is `available`.")
         return MapFilter(
             kinds=kinds_mask({_KINDS[name] for name in names}),
             only_available=self.availability == "available",
             min_battery_pct=self.min_battery_pct,
+            operator_id=principal.operator_id,
         )
 
 
@@ -121,21 +128,24 @@ _PARAMETERS = [
 @router.get(
     PATH,
     summary="Devices around a point, nearest first",
-    responses={200: {"model": NearbyAnswer}, **responses(422)},
+    responses={200: {"model": NearbyAnswer}, **responses(403, 422)},
     openapi_extra={"parameters": _PARAMETERS},
 )
 async def nearby(request: Request) -> Response:
-    """Answered from memory; distances are exact on the sphere."""
-    return Response(
-        nearby_json(world_of(request), request.scope["query_string"]), media_type="application/json"
-    )
+    """Answered from memory; distances are exact on the sphere. Riders get at most 50 devices, 60 times a minute."""
+    world, principal = world_of(request), principal_of(request)
+    body = await nearby_json(world, principal, request.scope["query_string"])
+    return Response(body, media_type="application/json")
 
 
-def nearby_json(world: World, query_string: bytes) -> bytes:
+async def nearby_json(world: World, principal: Principal, query_string: bytes) -> bytes:
     """The whole answer, without the framework's models: they would cost more than the search itself.
     Raises Problem."""
+    if principal.role is Role.RIDER:
+        await world.limiter.allow_principal("nearby", principal)
     query = parse_query(_parameters_of(query_string.decode("latin-1")))
-    found = world.view.nearby(query.centre(), query.radius_m, query.wanted(), limit=query.limit)
+    limit = min(query.limit, MAX_NEARBY_FOR_RIDERS) if principal.role is Role.RIDER else query.limit
+    found = world.view.nearby(query.centre(), query.radius_m, query.wanted(principal), limit=limit)
     # Not through the cache of the live map: what is near differs with each who asks.
     devices = [near_device(entry, int(distance_m * 10 + 0.5) / 10) for entry, distance_m in found]
     return _encode(_Nearby(devices, world.relay.is_stale))

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from api.auth.guarded_route import GuardedRoute
+from api.auth.principal import principal_of
 from api.instants import instant
 from api.problems import responses
 from api.schemas import QuarantineAnswer, QuarantinedModel
@@ -12,7 +14,7 @@ from api.world import world_of
 MAX_SHOWN_BYTES = 2_048
 """Enough to see what is wrong with a frame; the rest is in PostgreSQL."""
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=GuardedRoute)
 
 
 @router.get("/v1/quarantine", summary="Frames that were not understood", responses=responses(422, 503))
@@ -23,8 +25,9 @@ async def quarantine(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> QuarantineAnswer:
-    """Newest first."""
-    rows = await world_of(request).quarantine.page(before, limit)
+    """Newest first, of the operator's own devices; frames of devices nobody registered are on the command line."""
+    operator_id = principal_of(request).operator_id
+    rows = await world_of(request).quarantine.page(before, limit, operator_id=operator_id)
     frames = [
         QuarantinedModel(
             number=row.number,

@@ -17,6 +17,7 @@ _PAGE = f"""
     select {_COLUMNS} from quarantine
     where (%(before)s::bigint is null or quarantine_no < %(before)s)
       and (%(reason)s::text is null or reason = %(reason)s)
+      and (%(operator_id)s::int is null or operator_id = %(operator_id)s)
     order by quarantine_no desc limit %(limit)s
 """.encode()
 _COUNTS = b"select reason, count(*) from quarantine group by reason"
@@ -40,10 +41,12 @@ class PostgresQuarantine:
         self._link = PostgresLink(dsn, name="quarantine")
 
     async def page(
-        self, before: int | None, limit: int, *, reason: str | None = None
+        self, before: int | None, limit: int, *, reason: str | None = None, operator_id: int | None = None
     ) -> Sequence[QuarantineRow]:
-        """Newest first, older than number `before`. Raises StoreUnavailable."""
-        rows = await self._rows(_PAGE, {"before": before, "limit": limit, "reason": reason})
+        """Newest first, older than number `before`; of one operator's devices, or of all, those that nobody
+        registered among them. Raises StoreUnavailable."""
+        asked = {"before": before, "limit": limit, "reason": reason, "operator_id": operator_id}
+        rows = await self._rows(_PAGE, asked)
         return [_quarantined(row) for row in rows]
 
     async def counts(self) -> Mapping[str, int]:

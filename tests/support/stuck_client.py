@@ -5,10 +5,14 @@ from contextlib import suppress
 
 from msgspec.json import encode
 
-UPGRADE = (
-    b"GET /v1/live HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
+
+def upgrade(token: str = "") -> bytes:
+    """The request that begins the WebSocket; without a token a hello must follow."""
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    return (
+        f"GET /v1/live HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{authorization}"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
 
 
 def masked(opcode: int, payload: bytes = b"", *, flags: int = 0x80) -> bytes:
@@ -23,20 +27,20 @@ def masked(opcode: int, payload: bytes = b"", *, flags: int = 0x80) -> bytes:
     return bytes([flags | opcode]) + length + bytes(4) + payload
 
 
-def upgraded(port: int, *, receive_buffer_bytes: int = 4_096) -> socket.socket:
+def upgraded(port: int, token: str, *, receive_buffer_bytes: int = 4_096) -> socket.socket:
     """A raw connection on which the WebSocket has begun."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
     raw.settimeout(30)
     raw.connect(("127.0.0.1", port))
-    raw.sendall(UPGRADE)
+    raw.sendall(upgrade(token))
     assert raw.recv(1_024).startswith(b"HTTP/1.1 101")
     return raw
 
 
-def stuck_client(port: int, watch: object) -> socket.socket:
+def stuck_client(port: int, token: str, watch: object) -> socket.socket:
     """Upgraded and watching; nobody will read."""
-    raw = upgraded(port)
+    raw = upgraded(port, token)
     raw.sendall(masked(1, encode(watch)))
     return raw
 

@@ -1,5 +1,7 @@
 -- Who may ask: keys of programs, riders by a keyed hash, tokens taken back; and the log of who did what.
 
+-- Packed into 19 bits beside what a map query asks of a device.
+alter table operator add check (operator_id between 1 and 524287);
 -- Whose everything is where nobody said otherwise.
 insert into operator (operator_id, name) values (1, 'default') on conflict (operator_id) do nothing;
 

@@ -11,6 +11,12 @@ from fastapi import FastAPI
 
 from api import routing
 from api.app import StatesOfRedis, live_map
+from api.auth.doors import Doors
+from api.auth.gate import Gate
+from api.auth.limits import Limiter
+from api.auth.principal import Principal, Role
+from api.auth.tokens import TokenRules, mint
+from api.live.entrance import Entrance
 from api.server import bound, server_for
 from api.telemetry import ApiTelemetry
 from api.world import World
@@ -19,22 +25,35 @@ from firmware_protocol.topics import SHARDS, shard_of
 from gateway.core.device import DeviceModel, DeviceRecord, Kind, Status
 from gateway.core.live_state import LiveState, MapEntry, Presence
 from gateway.ports import ShardSteps, Step, StoreUnavailable
-from gateway.reading import BadCursor, BadRange, HistoryPage, HistoryQuestion, KnownDevice, QuarantineRow
+from gateway.rates import LocalRateLimits
+from gateway.reading import (
+    AuditRow,
+    BadCursor,
+    BadRange,
+    HistoryPage,
+    HistoryQuestion,
+    KnownDevice,
+    QuarantineRow,
+)
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.interruptions import Interruptions
 from tests.support.fakes.live_states import FakeLiveStates
+from tests.support.fakes.people import FakePeople
 from tests.support.waiting import until_async
 
 MODEL = DeviceModel(model="city-bike", kind=Kind.BIKE, heartbeat_s=60, quiet_after_s=150, lost_after_s=600)
 NOW_MS = 1_790_000_000_000
+SECRET = b"the secret of the tests, 32 bytes and more"
 
 
-def known(device_id: str, *, public_id: str = "", home: tuple[int, int] | None = None) -> KnownDevice:
+def known(
+    device_id: str, *, public_id: str = "", home: tuple[int, int] | None = None, operator_id: int = 1
+) -> KnownDevice:
     """A registered bike."""
     record = DeviceRecord(
         device_no=len(device_id),
         device_id=DeviceId(device_id),
-        operator_id=1,
+        operator_id=operator_id,
         model=MODEL.model,
         status=Status.ACTIVE,
         public_id=public_id or f"p-{device_id}",
@@ -53,6 +72,7 @@ class Truth:
     points: HistoryPage = field(default_factory=lambda: HistoryPage([], None))
     asked: list[HistoryQuestion] = field(default_factory=list)
     frames: list[QuarantineRow] = field(default_factory=list)
+    audited: list[AuditRow] = field(default_factory=list)
     states: dict[int, LiveState] = field(default_factory=dict)
     is_away: bool = False
 
@@ -60,14 +80,16 @@ class Truth:
         if self.is_away:
             raise StoreUnavailable("gone")
 
-    async def find(self, name: str) -> KnownDevice | None:
+    async def find(self, name: str, *, operator_id: int) -> KnownDevice | None:
         await self.ping()
-        names = ((one.record.device_id, one.record.public_id) for one in self.registered)
-        return next((one for one, its in zip(self.registered, names, strict=True) if name in its), None)
+        own = [one.record for one in self.registered if one.record.operator_id == operator_id]
+        found = next((one for one in own if name in (one.device_id, one.public_id)), None)
+        return next((one for one in self.registered if one.record is found), None)
 
-    async def page(self, after: str, limit: int) -> Sequence[KnownDevice]:
+    async def page(self, after: str, limit: int, *, operator_id: int) -> Sequence[KnownDevice]:
         await self.ping()
-        return [one for one in self.registered if one.record.device_id > after][:limit]
+        own = [one for one in self.registered if one.record.operator_id == operator_id]
+        return [one for one in own if one.record.device_id > after][:limit]
 
     async def saved(self, device_no: int) -> LiveState | None:
         await self.ping()
@@ -92,26 +114,63 @@ class History:
 
 @dataclass
 class Quarantine:
-    """Rows with falling numbers."""
+    """Rows with falling numbers, all of operator 1."""
 
     truth: Truth
 
-    async def page(self, before: int | None, limit: int) -> Sequence[QuarantineRow]:
+    async def page(self, before: int | None, limit: int, *, operator_id: int) -> Sequence[QuarantineRow]:
         await self.truth.ping()
-        return [row for row in self.truth.frames if before is None or row.number < before][:limit]
+        own = self.truth.frames if operator_id == 1 else []
+        return [row for row in own if before is None or row.number < before][:limit]
+
+
+@dataclass
+class Audit:
+    """Rows with falling numbers, all of operator 1."""
+
+    truth: Truth
+
+    async def page(self, operator_id: int, before: int | None, limit: int) -> Sequence[AuditRow]:
+        await self.truth.ping()
+        own = self.truth.audited if operator_id == 1 else []
+        return [row for row in own if before is None or row.number < before][:limit]
 
 
 class Surface:
     """A running API and all it stands on."""
 
-    def __init__(self) -> None:
+    def __init__(self, doors: Doors) -> None:
         self.interruptions = Interruptions()
         self.redis = FakeLiveStates(self.interruptions)
         self.truth = Truth()
         self.clock = FakeClock(NOW_MS)
         self.port = 0
-        self.view, self.relay, self.hub = live_map(self.redis, self.clock)
+        self.people = FakePeople()
+        rules = TokenRules("latchkey", "latchkey-api", (SECRET,))
+        self.gate = Gate(rules, self.people, self.people, self.clock)
+        local = LocalRateLimits(self.clock.monotonic_s)
+        self.limiter = Limiter(local, local, doors)
+        self.view, self.relay, self.hub = live_map(self.redis, self.clock, Entrance(self.gate, doors))
         self.http: httpx.AsyncClient
+
+    def token(
+        self,
+        role: str = "operator_admin",
+        *,
+        operator_id: int = 1,
+        life_s: float = 3600,
+        subject: str = "someone",
+    ) -> str:
+        """A bearer token; one with a negative life has expired so long ago."""
+        now_s = self.clock.now_ms() / 1000
+        who = Principal(Role(role), subject, operator_id)
+        if life_s > 0:
+            return mint(who, self.gate.rules, now_s=now_s, life_s=life_s)
+        return mint(who, self.gate.rules, now_s=now_s + life_s - 600, life_s=600)
+
+    def headers(self, role: str = "operator_admin", **claims: Any) -> dict[str, str]:
+        """Of a request by somebody of this role."""
+        return {"Authorization": f"Bearer {self.token(role, **claims)}"}
 
     async def begin(self) -> None:
         """Every shard gets an epoch and the view is filled."""
@@ -169,13 +228,17 @@ class Surface:
             quarantine=Quarantine(self.truth),
             saved_states=self.truth,
             truth=self.truth,
+            gate=self.gate,
+            limiter=self.limiter,
+            audit=Audit(self.truth),
         )
 
 
 @asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[Surface]:
-    """A surface on a free port of loopback; its feed has begun."""
-    surface = Surface()
+    """A surface on a free port of loopback; its feed has begun. Its `http` is an operator_admin of operator 1."""
+    doors = options.get("doors", Doors())
+    surface = Surface(doors)
     await surface.begin()
 
     @asynccontextmanager
@@ -187,7 +250,7 @@ async def serving(**options: Any) -> AsyncIterator[Surface]:
         await asyncio.wait((sweep,))
 
     app = routing.surface(
-        lifespan, web_dir=options.get("web_dir"), monotonic_s=asyncio.get_running_loop().time
+        lifespan, doors, web_dir=options.get("web_dir"), monotonic_s=asyncio.get_running_loop().time
     )
     server = server_for(app, log_level="error")
     with bound("127.0.0.1", 0) as listener:
@@ -196,7 +259,9 @@ async def serving(**options: Any) -> AsyncIterator[Surface]:
         await until_async(lambda: server.started)
         base = f"http://127.0.0.1:{surface.port}"
         try:
-            async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=30) as surface.http:
+            async with httpx.AsyncClient(
+                base_url=base, trust_env=False, timeout=30, headers=surface.headers()
+            ) as surface.http:
                 yield surface
         finally:
             server.should_exit = True

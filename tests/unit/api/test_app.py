@@ -15,7 +15,9 @@ from tests.support.waiting import until_async
 from tests.unit.api.live.entries import entry
 from tests.unit.api.surface import serving
 
-NOWHERE = Settings(postgres_dsn="postgresql://127.0.0.1:1/none", redis_url="redis://127.0.0.1:1/0")
+NOWHERE = Settings.from_environment(
+    {"LATCHKEY_POSTGRES_DSN": "postgresql://127.0.0.1:1/none", "LATCHKEY_REDIS_URL": "redis://127.0.0.1:1/0"}
+)
 CHECKOUT = Path(__file__).parents[3]
 
 

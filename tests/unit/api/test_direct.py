@@ -19,7 +19,9 @@ async def test_both_ways_give_the_same_answer_and_the_same_problem() -> None:
             await plain(scope, receive, send)  # type: ignore[arg-type]  # likewise
 
         transport = httpx.ASGITransport(app=with_world)
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as slow:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://here", headers=surface.headers()
+        ) as slow:
             for query in ("?lat=31.2304&lon=121.4737", "?lat=31.2304", "?lat=31&lon=121&kinds=ship"):
                 one, other = await surface.http.get(PATH + query), await slow.get(PATH + query)
                 assert (one.status_code, one.json()) == (other.status_code, other.json())

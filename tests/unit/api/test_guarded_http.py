@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from api import guarded_http
 from api.guarded_http import MAX_HEAD_BYTES
 from firmware_protocol.messages import DeviceId
-from tests.support.stuck_client import UPGRADE, masked
+from tests.support.stuck_client import masked, upgrade
 from tests.support.waiting import until_async
 from tests.unit.api.live.entries import entry
 from tests.unit.api.surface import Surface, known, serving
@@ -68,9 +68,13 @@ async def test_a_head_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
         assert (await _asked(surface, dribble)).startswith(b"HTTP/1.1 408 ")
 
 
+def _map(surface: Surface) -> connect:
+    return connect(f"ws://127.0.0.1:{surface.port}/v1/live", additional_headers=surface.headers())
+
+
 async def test_a_map_connection_outlives_the_deadline_of_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarded_http, "HEAD_WITHIN_S", 1.0)
-    async with serving() as surface, connect(f"ws://127.0.0.1:{surface.port}/v1/live") as socket:
+    async with serving() as surface, _map(surface) as socket:
         # Opened later, so when its time is up, so is that of the map connection's head.
         assert (await _asked(surface, b"GET /livez HT")).startswith(b"HTTP/1.1 408 ")
         await (await socket.ping())
@@ -82,7 +86,7 @@ async def test_the_rest_of_an_unwanted_body_keeps_no_connection_open(monkeypatch
     monkeypatch.setattr(guarded_http, "HEAD_WITHIN_S", 0.05)
     async with serving() as surface:
         reader, writer = await asyncio.open_connection("127.0.0.1", surface.port)
-        writer.write(b"POST /livez HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\n")
+        writer.write(b"POST /livez HTTP/1.1\r\nHost: here\r\nContent-Length: 50000\r\n\r\n")
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 405 ")
         writer.write(b"more")
         async with asyncio.timeout(30):
@@ -150,7 +154,7 @@ async def test_absurd_values_are_refused_with_a_small_problem() -> None:
     async with serving() as surface:
         surface.truth.registered = [known("d1")]
         for path in ABSURD:
-            answer = await _asked(surface, _get(path))
+            answer = await _asked(surface, _get(path, f"Authorization: Bearer {surface.token()}"))
             head, _, body = answer.partition(b"\r\n\r\n")
             assert answer.startswith(b"HTTP/1.1 422 "), (path, answer[:80])
             assert b"application/problem+json" in head
@@ -206,7 +210,7 @@ async def test_a_map_conversation_outlives_the_deadline_of_a_head(monkeypatch: p
     monkeypatch.setattr(guarded_http, "HEAD_WITHIN_S", 0.02)
     async with serving() as surface:
         reader, writer = await asyncio.open_connection("127.0.0.1", surface.port)
-        writer.write(UPGRADE)
+        writer.write(upgrade(surface.token()))
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
         # Another connection's head runs out meanwhile, and for that one only.
         assert (await _asked(surface, b"GET")).startswith(b"HTTP/1.1 408 ")

@@ -21,18 +21,21 @@ def test_what_is_left_out_has_a_default_on_loopback() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_loopback_is_accepted(host: str) -> None:
-    assert Settings.from_environment({**NEEDED, "LATCHKEY_API_HOST": host}).host == host
+    assert Settings.from_environment({**NEEDED, "LATCHKEY_API_HOST": host}).listens_beyond_loopback is False
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "8.8.8.8"])
-def test_any_other_address_is_refused_while_there_is_no_authentication(host: str) -> None:
-    with pytest.raises(BadSettings, match="no authentication"):
-        Settings.from_environment({**NEEDED, "LATCHKEY_API_HOST": host})
+def test_other_machines_may_reach_it_and_that_is_known(host: str) -> None:
+    settings = Settings.from_environment({**NEEDED, "LATCHKEY_API_HOST": host})
+    assert settings.listens_beyond_loopback
+    assert settings.auth.doors.hosts is None
 
 
 def test_a_container_may_bind_what_its_published_ports_reach() -> None:
     contained = {**NEEDED, "LATCHKEY_API_HOST": "0.0.0.0", "LATCHKEY_API_CONTAINED": "yes"}
-    assert Settings.from_environment(contained).host == "0.0.0.0"
+    settings = Settings.from_environment(contained)
+    assert settings.host == "0.0.0.0"
+    assert not settings.listens_beyond_loopback
 
 
 @pytest.mark.parametrize(

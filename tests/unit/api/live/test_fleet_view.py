@@ -72,7 +72,7 @@ def test_counts_follow_every_change(changes: list[MapEntry | int]) -> None:
     assert {one.device_id: one for one in view} == model
     counted = Counter((one.kind, one.available) for one in model.values())
     tallied: Counter[tuple[int, bool]] = Counter()
-    for tally, count in view.tallies().items():
+    for tally, count in view.tallies(1).items():
         tallied[tally.kind, tally.available] += count
     assert tallied == counted
     for one in model.values():

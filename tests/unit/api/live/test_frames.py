@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from api.live.frames import (
     MAX_DETAIL_CHARS,
     BadFrame,
+    Hello,
     Unwatch,
     Watch,
     decode,
@@ -31,7 +32,7 @@ json_values = st.recursive(
 @given(st.one_of(st.binary(), json_values.map(msgspec.json.encode)))
 def test_anything_at_all_is_a_frame_or_a_named_fault(frame: bytes) -> None:
     try:
-        assert isinstance(decode(frame), Watch | Unwatch)
+        assert isinstance(decode(frame), Hello | Watch | Unwatch)
     except BadFrame as error:
         fault = str(error)
     else:
@@ -54,7 +55,7 @@ def test_a_watch_says_where_and_what() -> None:
     watch = decode(GOOD)
     assert isinstance(watch, Watch)
     assert watch.area() == (1_214_000_000, 312_000_000, 1_215_000_000, 313_000_000)
-    assert watch.wanted() == MapFilter(kinds=2, only_available=True, min_battery_pct=0)
+    assert watch.wanted(7) == MapFilter(kinds=2, only_available=True, min_battery_pct=0, operator_id=7)
     assert watch.area().east_e7 == round(121.5 * E7)
 
 

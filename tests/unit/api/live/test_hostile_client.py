@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from api.live.socket import MAX_FRAMES_PER_SWEEP, LiveSocket
 from firmware_protocol.messages import DeviceId
-from tests.support.stuck_client import UPGRADE, masked
+from tests.support.stuck_client import masked, upgrade
 from tests.support.waiting import until_async
 from tests.unit.api.live.entries import entry
 from tests.unit.api.surface import Surface, serving
@@ -63,7 +63,7 @@ class Peer:
 
 async def _joined(surface: Surface) -> Peer:
     reader, writer = await asyncio.open_connection("127.0.0.1", surface.port)
-    writer.write(UPGRADE)
+    writer.write(upgrade(surface.token()))
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
     return Peer(reader, writer)
 
@@ -98,7 +98,7 @@ async def test_frames_nobody_needs_end_the_conversation(surface: Surface, frames
 async def test_an_extension_that_compresses_is_not_agreed_to(surface: Surface) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", surface.port)
     offer = b"\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
-    writer.write(UPGRADE.removesuffix(b"\r\n\r\n") + offer)
+    writer.write(upgrade(surface.token()).removesuffix(b"\r\n\r\n") + offer)
     answer = await reader.readuntil(b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 101")
     assert b"extensions" not in answer.lower()

@@ -9,13 +9,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec.json import decode, encode
 
 from api.live import session as session_module
-from api.live.fleet_view import FleetView
+from api.live.fleet_view import MAX_DEVICES_IN_VIEW, FleetView
 from api.live.map_device import map_device_json
-from api.live.session import FRAMES_AT_ONCE, MAX_REFUSED, LiveSession, SharedView
+from api.live.session import FRAMES_AT_ONCE, MAX_REFUSED, LiveSession, SharedView, Viewer
 from api.live.watches import Watches
 from gateway.core.live_state import MapEntry
 from tests.unit.api.live.entries import entries, entry
 from tests.unit.api.live.map_client import MapClient
+
+STAFF = Viewer(1, is_rider=False)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ class LiveMap(RuleBasedStateMachine):
         self.world = World()
         self.now_s = 0.0
         self.watch_id = 0
-        self.session = LiveSession(self.world.shared, now_s=0.0)
+        self.session = LiveSession(self.world.shared, now_s=0.0, viewer=STAFF)
         self.client = MapClient()
         self.asked: dict[str, Any] | None = None
 
@@ -72,7 +74,7 @@ class LiveMap(RuleBasedStateMachine):
     @rule()
     def connect(self) -> None:
         self.session.close()
-        self.session = LiveSession(self.world.shared, now_s=self.now_s)
+        self.session = LiveSession(self.world.shared, now_s=self.now_s, viewer=STAFF)
         self.client = MapClient()
         self.asked = None
 
@@ -171,8 +173,8 @@ TestLiveMap = pytest.mark.usefixtures("small_frames")(TestLiveMap)
 HERE = [121.4, 31.2, 121.5, 31.3]
 
 
-def _open(world: World) -> LiveSession:
-    return LiveSession(world.shared, now_s=0.0)
+def _open(world: World, viewer: Viewer | None = STAFF) -> LiveSession:
+    return LiveSession(world.shared, now_s=0.0, viewer=viewer)
 
 
 def _watch(session: LiveSession, watch_id: int = 1, **more: Any) -> None:
@@ -225,7 +227,7 @@ def test_too_many_devices_are_refused_and_the_watch_before_stands(monkeypatch: p
 
 
 def test_a_view_that_fills_up_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "MAX_IN_VIEW_GROWN", 2)
+    monkeypatch.setattr(session_module, "GROWTH", 2 / MAX_DEVICES_IN_VIEW)
     world, client = World(), MapClient()
     session = _open(world)
     _watch(session)

@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from api.live import socket as edge
 from api.live.frames import MAX_CLIENT_FRAME_BYTES
 from firmware_protocol.messages import DeviceId
+from tests.support.stuck_client import upgrade
 from tests.support.waiting import until_async
 from tests.unit.api.live.entries import entry
 from tests.unit.api.live.map_client import MapClient
@@ -30,7 +31,8 @@ async def surface() -> AsyncIterator[Surface]:
 
 
 def _map(surface: Surface) -> connect:
-    return connect(f"ws://127.0.0.1:{surface.port}{edge.PATH}", proxy=None)
+    url = f"ws://127.0.0.1:{surface.port}{edge.PATH}"
+    return connect(url, proxy=None, additional_headers=surface.headers())
 
 
 async def _said(client: ClientConnection) -> dict[str, Any]:
@@ -95,7 +97,7 @@ async def test_a_client_that_answers_no_ping_is_closed(
     raw = await _upgraded(surface)
     await until_async(lambda: surface.hub.closed_stuck == 1, deadline_s=60)
     raw.close()
-    assert not surface.hub.sockets
+    await until_async(lambda: not surface.hub.sockets)
 
 
 async def test_a_frame_that_is_too_large_or_binary_ends_the_conversation(surface: Surface) -> None:
@@ -153,11 +155,7 @@ async def _upgraded(surface: Surface) -> socket.socket:
     raw.setblocking(False)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     await loop.sock_connect(raw, ("127.0.0.1", surface.port))
-    request = (
-        f"GET {edge.PATH} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    await loop.sock_sendall(raw, request.encode())
+    await loop.sock_sendall(raw, upgrade(surface.token()))
     assert (await loop.sock_recv(raw, 4_096)).startswith(b"HTTP/1.1 101")
     return raw
 

@@ -9,10 +9,18 @@ from msgspec.json import encode
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from api.auth.doors import Doors
+from api.live.entrance import Entrance
 from api.live.fleet_view import FleetView
+from api.live.hub import SWEEP_S, LiveHub
 from api.live.session import SharedView
-from api.live.socket import PATH, STUCK_AFTER_S, SWEEP_S, LiveHub, LiveSocket
+from api.live.socket import STUCK_AFTER_S, LiveSocket
 from api.live.watches import Watches
+from tests.support.stuck_client import upgrade
+from tests.support.waiting import until_async
+from tests.unit.api.surface import Surface
+
+SURFACE = Surface(Doors())
 
 LIMIT_S = 10.0
 """What a client that stops reading may cost at most."""
@@ -47,20 +55,17 @@ class Transport(asyncio.Transport):
 
 @pytest.fixture
 async def hub() -> LiveHub:
-    return LiveHub(SharedView(FleetView(), Watches(), "life", lambda: False))
+    return LiveHub(SharedView(FleetView(), Watches(), "life", lambda: False), Entrance(SURFACE.gate, Doors()))
 
 
-def connected(hub: LiveHub) -> tuple[LiveSocket, Transport]:
+async def connected(hub: LiveHub) -> tuple[LiveSocket, Transport]:
     """A client that has asked for a place on the map."""
     config = cast(Config, SimpleNamespace())
     one = LiveSocket(config=config, server_state=ServerState(), app_state={"live": hub})
     transport = Transport()
     one.connection_made(transport)
-    request = (
-        f"GET {PATH} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    one.data_received(request.encode())
+    one.data_received(upgrade(SURFACE.token()))
+    await until_async(lambda: b"101 Switching" in transport.written)
     text = encode({"type": "watch", "id": 1, "box": [121.4, 31.2, 121.5, 31.3]})
     one.data_received(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
     assert b"snapshot" in transport.written
@@ -68,7 +73,7 @@ def connected(hub: LiveHub) -> tuple[LiveSocket, Transport]:
 
 
 async def test_a_client_that_takes_no_frame_is_cut_off_in_time(hub: LiveHub) -> None:
-    one, transport = connected(hub)
+    one, transport = await connected(hub)
     began_s = asyncio.get_running_loop().time()
     one.pause_writing()
     now_s = began_s
@@ -81,7 +86,7 @@ async def test_a_client_that_takes_no_frame_is_cut_off_in_time(hub: LiveHub) -> 
 
 
 async def test_a_client_that_reads_again_is_kept(hub: LiveHub) -> None:
-    one, transport = connected(hub)
+    one, transport = await connected(hub)
     one.pause_writing()
     one.check(asyncio.get_running_loop().time() + STUCK_AFTER_S / 2)
     one.resume_writing()

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from msgspec.json import decode, encode
 
 from api.live import frames
-from api.live.frames import Refused, Unwatch, Watch, encode_changes, encode_refused, encode_snapshot
+from api.live.frames import Hello, Refused, Unwatch, Watch, encode_changes, encode_refused, encode_snapshot
 from api.live.map_device import KIND_NAMES, REASON_NAMES
 from api.live.outbox import Parcel
 from api.routes.documents import ASYNCAPI_LIVE
@@ -40,7 +40,7 @@ def test_every_example_fits_its_message(document: dict[str, Any]) -> None:
 
 
 def test_examples_of_a_client_are_understood(document: dict[str, Any]) -> None:
-    for name, kind in (("watch", Watch), ("unwatch", Unwatch)):
+    for name, kind in (("hello", Hello), ("watch", Watch), ("unwatch", Unwatch)):
         for example in document["components"]["messages"][name]["examples"]:
             assert isinstance(frames.decode(encode(example["payload"])), kind)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from api.auth.principal import Principal, Role
 from api.live.traits import MapFilter
 from api.problems import Problem
 from api.routes.nearby import MAX_NEARBY, parse_query
@@ -44,7 +45,7 @@ async def test_an_answer_says_when_the_feed_is_out_of_reach() -> None:
 
 def _understood(parameters: dict[str, str]) -> tuple[Point, MapFilter]:
     query = parse_query(parameters)
-    return query.centre(), query.wanted()
+    return query.centre(), query.wanted(Principal(Role.STAFF, "ann", 1))
 
 
 @pytest.mark.parametrize(

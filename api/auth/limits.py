@@ -1,0 +1,107 @@
+"""How often one rider, program, device or address may ask; a route names its limit as a dependency."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import ceil
+from typing import Any, Final, Literal
+
+import structlog
+from fastapi import Depends, Request
+from msgspec import Struct
+
+from api.auth.doors import Doors
+from api.auth.principal import Principal, Role
+from api.problems import Problem
+from gateway.ports import StoreUnavailable
+from gateway.rates import Bucket, RateLimits
+
+By = Literal["principal", "device", "address"]
+
+MAX_NEARBY_FOR_RIDERS = 50
+"""A list on a phone; whoever wants the whole fleet is no rider."""
+
+log = structlog.get_logger()
+
+
+class Limit(Struct, frozen=True):
+    """`at_once`, and then `per_minute`: in no minute more than both together."""
+
+    at_once: int
+    per_minute: int
+    roles: frozenset[Role] = frozenset(Role)
+    """Whom it counts, where it counts principals."""
+
+
+LIMITS: Final[Mapping[tuple[str, By], Limit]] = {
+    # Together 60 in any minute.
+    ("nearby", "principal"): Limit(15, 45, frozenset({Role.RIDER})),
+    # Phones of a mobile network share addresses; a guessed code is worth nothing, the other server's patience is.
+    ("login", "address"): Limit(60, 120),
+    ("enrol", "address"): Limit(30, 60),
+    # A person does not open more; an operator's back end acts for all its riders.
+    ("commands", "principal"): Limit(30, 60, frozenset({Role.RIDER, Role.STAFF})),
+    # More than any use of one device; its radio is shared with its reports.
+    ("commands", "device"): Limit(20, 60),
+}
+
+
+class Limiter:
+    """Asks the shared buckets, and those of this process while Redis is away."""
+
+    def __init__(self, shared: RateLimits, local: RateLimits, doors: Doors) -> None:
+        self._shared = shared
+        self._local = local
+        self._doors = doors
+
+    async def allow(self, name: str, who: Mapping[By, str], role: Role | None) -> None:
+        """Raises Problem 429 with Retry-After."""
+        buckets = [
+            Bucket(f"{name}:{by}:{whom}", limit.at_once, limit.per_minute / 60)
+            for by, whom in who.items()
+            if (limit := LIMITS.get((name, by))) and (by != "principal" or role in limit.roles)
+        ]
+        if not buckets:
+            return
+        try:
+            wait_ms = await self._shared.take(buckets)
+        except StoreUnavailable as error:
+            log.warning("rate_limits_are_local", reason=str(error))
+            wait_ms = await self._local.take(buckets)
+        if wait_ms:
+            raise Problem(
+                "too_many_requests", 429, "Asked too often.", retry_after_s=max(1, ceil(wait_ms / 1000))
+            )
+
+    async def allow_principal(self, name: str, principal: Principal) -> None:
+        """The limit of one principal alone. Raises Problem."""
+        await self.allow(name, {"principal": _named(principal)}, principal.role)
+
+    def address(self, request: Request) -> str:
+        """Where a request came from, behind proxies of ours too."""
+        peer = request.client.host if request.client is not None else ""
+        return self._doors.address(peer, request.headers.get("x-forwarded-for"))
+
+
+def limited(name: str, *, by: Sequence[By]) -> Any:
+    """A dependency: `dependencies=[limited("commands", by=("principal", "device"))]`. The device is the path's `id`."""
+    return Depends(_counting(name, tuple(by)))
+
+
+def _counting(name: str, by: Sequence[By]) -> Callable[[Request], Awaitable[None]]:
+    async def count(request: Request) -> None:
+        limiter: Limiter = request.scope["state"]["world"].limiter
+        principal: Principal | None = request.scope.get("principal")
+        who: dict[By, str] = {}
+        if "principal" in by and principal is not None:
+            who["principal"] = _named(principal)
+        if "device" in by:
+            operator = principal.operator_id if principal is not None else 0
+            who["device"] = f"{operator}:{request.path_params['id'][:64]}"
+        if "address" in by:
+            who["address"] = limiter.address(request)
+        await limiter.allow(name, who, principal.role if principal is not None else None)
+
+    return count
+
+
+def _named(principal: Principal) -> str:
+    return f"{principal.operator_id}:{principal.name}"
