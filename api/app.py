@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import os
+import random
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import structlog
 import uvloop
@@ -30,14 +32,19 @@ from api.world import World
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import SHARDS, shard_of
 from gateway.clock import SystemClock
+from gateway.command_counting import MetricCommandCounters
+from gateway.commands.issue import IssuePorts
 from gateway.core.live_state import LiveState
 from gateway.ports import ChangeFeed, Clock, LiveStates
 from gateway.rates import LocalRateLimits
 from gateway.stores.api_keys import PostgresApiKeys
 from gateway.stores.audit import PostgresAudit
 from gateway.stores.change_feed import RedisChangeFeed
+from gateway.stores.command_desk import PostgresCommandDesk
+from gateway.stores.device_keys import PostgresDeviceKeys
 from gateway.stores.device_queries import PostgresDeviceQueries
 from gateway.stores.history_queries import PostgresHistoryQueries
+from gateway.stores.incidents import PostgresIncidents
 from gateway.stores.live_states import RedisLiveStates
 from gateway.stores.people import PostgresPeople
 from gateway.stores.postgres_link import PostgresLink
@@ -98,7 +105,20 @@ async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> 
         view, relay, hub = live_map(
             RedisChangeFeed(feed_link), clock, Entrance(gate, settings.auth.doors), filled=gc.freeze
         )
-        tasks = {"relay": relay.run(), "sweep": hub.sweep(), "keys": hub.watch_keys(), "gate": gate.run()}
+        states = StatesOfRedis(RedisLiveStates(states_link))
+        saved_states = PostgresSavedStates(pool)
+        desk = PostgresCommandDesk(settings.postgres_dsn, chance=random.Random().random)
+        stack.push_async_callback(desk.close)
+        keys = PostgresDeviceKeys(settings.postgres_dsn, settings.key_encryption_key, clock)
+        stack.push_async_callback(keys.close)
+        tasks = {
+            "desk": desk.run(),
+            "device_keys": keys.follow_changes(),
+            "relay": relay.run(),
+            "sweep": hub.sweep(),
+            "keys": hub.watch_keys(),
+            "gate": gate.run(),
+        }
         for name, work in tasks.items():
             stack.push_async_callback(_stopped, _started(name, work, on_defect))
         yield World(
@@ -106,17 +126,20 @@ async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> 
             view=view,
             relay=relay,
             hub=hub,
-            states=StatesOfRedis(RedisLiveStates(states_link)),
+            states=states,
             devices=PostgresDeviceQueries(pool),
             history=PostgresHistoryQueries(pool),
             quarantine=quarantine,
-            saved_states=PostgresSavedStates(pool),
+            saved_states=saved_states,
             truth=pool,
             gate=gate,
             limiter=Limiter(
                 RedisRateLimits(states_link), LocalRateLimits(clock.monotonic_s), settings.auth.doors
             ),
             audit=PostgresAudit(link, pool),
+            desk=desk,
+            issuing=IssuePorts(desk, states, saved_states, keys, clock, MetricCommandCounters(), uuid4),
+            incidents=PostgresIncidents(pool),
         )
 
 

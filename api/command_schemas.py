@@ -58,13 +58,15 @@ class CommandWish(BaseModel):
 
     kind: KindOfCommand
     slot: int = Field(0, ge=0, le=MAX_SLOTS, description="0 is the device itself", strict=True)
-    ttl_s: int = Field(10, ge=2, le=60, strict=True, description="Seconds after which no conforming device obeys")
+    ttl_s: int = Field(
+        10, ge=2, le=60, strict=True, description="Seconds after which no conforming device obeys"
+    )
     claim_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{0,64}$")] = Field(
         "", description="The hold, booking or rental on whose behalf this is"
     )
     why: Why = Field("", description="For the audit log; needed with `override`")
-    override: list[Literal["low_battery", "fault", "claimed_by_other"]] = Field(
-        [], max_length=3, description="Conditions to pass over"
+    override: list[Literal["low_battery", "fault", "claimed_by_other", "slot_occupied"]] = Field(
+        [], max_length=4, description="Conditions to pass over"
     )
     settings: dict[SettingName, SettingSwitch | SettingNumber | SettingText] = Field(
         {}, max_length=MAX_SETTINGS, description="Only for `configure`"

@@ -10,6 +10,7 @@ from gateway.reading import BadCursor as BadCursor
 from gateway.reading import BadRange as BadRange
 from gateway.reading import HistoryPage as HistoryPage
 from gateway.reading import HistoryQuestion as HistoryQuestion
+from gateway.reading import IncidentRow as IncidentRow
 from gateway.reading import KnownDevice as KnownDevice
 from gateway.reading import QuarantineRow as QuarantineRow
 from gateway.reading import RawPoint as RawPoint
@@ -68,3 +69,10 @@ class LiveStatesRead(Protocol):
 
     async def get(self, device_id: DeviceId) -> LiveState | None:
         """Raises StoreUnavailable."""
+
+
+class Incidents(Protocol):
+    """What must never happen, and did."""
+
+    async def page(self, operator_id: int, before: int | None, limit: int) -> Sequence[IncidentRow]:
+        """Of this operator, newest first, older than number `before`. Raises StoreUnavailable."""

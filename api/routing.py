@@ -13,7 +13,7 @@ from api.auth.doors import Doors
 from api.auth.guarded_route import GuardedRoute
 from api.direct import DirectRoute
 from api.named_host import NamedHost
-from api.routes import devices, documents, fleet, health, history, nearby, quarantine
+from api.routes import commands, devices, documents, fleet, health, history, incidents, nearby, quarantine
 from api.security_document import with_security
 from api.telemetry import App, MeasuredApp
 
@@ -32,6 +32,7 @@ MAX_BODY_BYTES = 64 * 1024
 _TAGS = [
     {"name": "map", "description": "What riders see: public ids only, answered from memory."},
     {"name": "devices", "description": "One device, now and before."},
+    {"name": "commands", "description": "Orders to a device: their phase, their story, their end."},
     {"name": "operations", "description": "What the person who runs it needs."},
     {"name": "health", "description": "For supervisors and Prometheus."},
     {"name": "documents", "description": "Machine-readable descriptions."},
@@ -51,7 +52,7 @@ def application(lifespan: Lifespan, *, web_dir: Path | None) -> FastAPI:
     )
     problems.install(app)
     # The most asked first: routes are tried in order.
-    for module in (nearby, fleet, history, devices, quarantine, health, documents):
+    for module in (nearby, fleet, commands, history, devices, incidents, quarantine, health, documents):
         _refuse_unguarded(module.router)
         app.include_router(module.router)
     describe = app.openapi

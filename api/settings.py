@@ -8,6 +8,7 @@ from pathlib import Path
 from api.auth.settings import AuthSettings
 from api.bad_settings import BadSettings as BadSettings
 from gateway.addresses import postgres_dsn, redis_url
+from gateway.key_wrapping import SETTING, BadKeyEncryptionKey, KeyWrapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Settings:
     postgres_dsn: str
     redis_url: str
     auth: AuthSettings
+    key_encryption_key: KeyWrapping
     host: str = "127.0.0.1"
     """Beyond loopback something that ends TLS must stand in front: tokens would travel in the clear."""
     port: int = 8080
@@ -44,6 +46,7 @@ class Settings:
             postgres_dsn=_secret(environment, "LATCHKEY_POSTGRES_DSN", postgres_dsn),
             redis_url=_secret(environment, "LATCHKEY_REDIS_URL", redis_url),
             auth=AuthSettings.from_environment(environment, bound_host=host),
+            key_encryption_key=_key_wrapping(environment),
             host=host,
             port=_port(environment.get("LATCHKEY_API_PORT") or "8080"),
             web_dir=_web_dir(environment.get("LATCHKEY_WEB_DIR") or ""),
@@ -65,6 +68,13 @@ def _secret(environment: Mapping[str, str], name: str, check: Callable[[str], st
         return check(_needed(environment, name))
     except ValueError as error:
         raise BadSettings(f"{name} cannot be used: {error}") from None
+
+
+def _key_wrapping(environment: Mapping[str, str]) -> KeyWrapping:
+    try:
+        return KeyWrapping.from_environment(environment)
+    except BadKeyEncryptionKey as error:
+        raise BadSettings(f"{SETTING} {error}") from None
 
 
 def _host(environment: Mapping[str, str]) -> str:

@@ -9,7 +9,9 @@ from api.auth.limits import Limiter
 from api.live.fleet_view import FleetView
 from api.live.hub import LiveHub
 from api.live.relay import FeedRelay
-from api.ports import AuditLog, Devices, History, LiveStatesRead, Quarantine, SavedStates, Truth
+from api.ports import AuditLog, Devices, History, Incidents, LiveStatesRead, Quarantine, SavedStates, Truth
+from gateway.command_ports import CommandDesk
+from gateway.commands.issue import IssuePorts
 from gateway.ports import Clock
 
 
@@ -30,6 +32,9 @@ class World:
     gate: Gate
     limiter: Limiter
     audit: AuditLog
+    desk: CommandDesk
+    issuing: IssuePorts
+    incidents: Incidents
 
 
 def world_of(request: Request) -> World:

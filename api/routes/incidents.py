@@ -4,13 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from api.auth.guarded_route import GuardedRoute
 from api.auth.principal import principal_of
 from api.command_answer import incident_model
 from api.command_schemas import IncidentPage
 from api.problems import responses
 from api.world import world_of
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=GuardedRoute)
 
 
 @router.get("/v1/incidents", summary="What must never happen, and did", responses=responses(422, 503))

@@ -1,0 +1,187 @@
+"""Commands: ordered, looked at, waited for, taken back, given up."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+
+from api.auth.guarded_route import GuardedRoute
+from api.auth.limits import limited
+from api.auth.principal import Principal, principal_of
+from api.command_answer import command_answer, timeline_answer
+from api.command_schemas import CommandAnswer, CommandPage, CommandWish, Reconsideration, TimelineAnswer
+from api.ports import KnownDevice
+from api.problems import FieldFault, Problem, bad_request, responses
+from api.routes.devices import NAME_PATTERN, known_device
+from api.world import World, world_of
+from firmware_protocol.commands import CommandKind
+from gateway.command_ports import CommandRecord, Issued, KeyReused, SlotBusy
+from gateway.commands.issue import RefusedWish, Wish, issue
+from gateway.core.command import Phase
+from gateway.core.issue_conditions import Refusal
+
+MAX_WAIT_S = 30.0
+"""Below what proxies allow an answer to take."""
+
+KEY_PATTERN = r"^[!-~]{8,128}$"
+"""Long enough not to meet another by accident: a UUID, or the id of the rider's tap."""
+
+WaitS = Annotated[
+    float, Query(ge=0, le=MAX_WAIT_S, description="Answer when it is settled, at the latest after this")
+]
+CommandName = Annotated[UUID, Path(alias="id", description="Command id")]
+
+router = APIRouter(tags=["commands"], route_class=GuardedRoute)
+
+
+@router.post(
+    "/v1/devices/{id}/commands",
+    status_code=201,
+    summary="Order a device to do something",
+    responses={
+        200: {"model": CommandAnswer, "description": "The same key again: what it stands for"},
+        **responses(404, 409, 422, 429, 503),
+    },
+    dependencies=[limited("commands", by=("principal", "device"))],
+)
+async def order(
+    request: Request,
+    response: Response,
+    name: Annotated[
+        str, Path(alias="id", pattern=NAME_PATTERN, description="Device id or current public id")
+    ],
+    wanted: CommandWish,
+    key: Annotated[
+        str,
+        Header(
+            alias="Idempotency-Key",
+            pattern=KEY_PATTERN,
+            description="The same for every repetition of one wish",
+        ),
+    ],
+    wait_s: WaitS = 0,
+) -> CommandAnswer:
+    """Refused with every reason when it would be pointless or unsafe now. Silence of the device is `unconfirmed`,
+    never `failed`: the lock may be open."""
+    world, principal = world_of(request), principal_of(request)
+    known = await known_device(world, name, principal_of(request))
+    outcome = await issue(_wish(known, wanted, principal, key), world.issuing)
+    match outcome:
+        case Issued(command, repeated):
+            if repeated:
+                response.status_code = 200
+                response.headers["Idempotency-Replayed"] = "true"
+            response.headers["Location"] = f"/v1/commands/{command.command_id}"
+            return command_answer(await _waited(world, command, wait_s))
+        case KeyReused(command_id):
+            detail = "This Idempotency-Key stands for another wish. Draw a new one for each."
+            raise Problem("key_reused", 409, detail, extra={"command_id": str(command_id)})
+        case SlotBusy(command_id, phase):
+            detail = f"An earlier command for this slot is {phase.value}. Wait until it is settled."
+            raise Problem(
+                "slot_busy", 409, detail, extra={"command_id": str(command_id), "phase": phase.value}
+            )
+        case RefusedWish(reasons):
+            detail = "; ".join(one.detail for one in reasons)
+            listed = [{"reason": one.reason.value, "detail": one.detail} for one in reasons]
+            raise Problem("command_refused", 409, f"Refused: {detail}.", extra={"reasons": listed})
+
+
+@router.get("/v1/commands/{id}", summary="One command", responses=responses(404, 422, 503))
+async def command(request: Request, command_id: CommandName, wait_s: WaitS = 0) -> CommandAnswer:
+    """As it stands; with `wait_s` as soon as it is settled or unconfirmed."""
+    world = world_of(request)
+    found = await _own(world, principal_of(request), command_id)
+    return command_answer(await _waited(world, found, wait_s))
+
+
+@router.get(
+    "/v1/commands/{id}/timeline", summary="The story of a command", responses=responses(404, 422, 503)
+)
+async def timeline(request: Request, command_id: CommandName) -> TimelineAnswer:
+    """Requested, issued, claimed, published, answered, sensed, settled: each with its milliseconds."""
+    world = world_of(request)
+    found = await _own(world, principal_of(request), command_id)
+    return timeline_answer(found, await world.desk.timeline(command_id))
+
+
+@router.post(
+    "/v1/commands/{id}/cancel", summary="Take a command back", responses=responses(404, 409, 422, 503)
+)
+async def cancel(request: Request, command_id: CommandName, wanted: Reconsideration) -> CommandAnswer:
+    """Only what has not been sent can be taken back."""
+    world, principal = world_of(request), principal_of(request)
+    await _own(world, principal, command_id)
+    after = await world.desk.cancel(command_id, world.clock.now_ms(), principal.name, wanted.why)
+    if after.phase is not Phase.CANCELLED:
+        detail = f"The command is {after.phase.value}: what was sent cannot be taken back."
+        raise Problem("not_cancelled", 409, detail, extra={"phase": after.phase.value})
+    return command_answer(after)
+
+
+@router.post(
+    "/v1/commands/{id}/abandon", summary="Give a silent command up", responses=responses(404, 409, 422, 503)
+)
+async def abandon(request: Request, command_id: CommandName, wanted: Reconsideration) -> CommandAnswer:
+    """Frees the slot of an unconfirmed command, on the word of a person who has looked."""
+    world, principal = world_of(request), principal_of(request)
+    await _own(world, principal, command_id)
+    after = await world.desk.abandon(command_id, world.clock.now_ms(), principal.name, wanted.why)
+    if after.phase is not Phase.ABANDONED:
+        detail = f"The command is {after.phase.value}: only an unconfirmed one can be given up."
+        raise Problem("not_abandoned", 409, detail, extra={"phase": after.phase.value})
+    return command_answer(after)
+
+
+@router.get("/v1/devices/{id}/commands", summary="Commands of one device", responses=responses(404, 422, 503))
+async def commands_of(
+    request: Request,
+    name: Annotated[
+        str, Path(alias="id", pattern=NAME_PATTERN, description="Device id or current public id")
+    ],
+    before: Annotated[UUID | None, Query(description="The `next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> CommandPage:
+    """Newest first."""
+    world = world_of(request)
+    known = await known_device(world, name, principal_of(request))
+    found = await world.desk.of_device(known.record.device_no, before=before, limit=limit)
+    return CommandPage(
+        commands=[command_answer(one) for one in found],
+        next=str(found[-1].command_id) if len(found) == limit else None,
+    )
+
+
+def _wish(known: KnownDevice, wanted: CommandWish, principal: Principal, key: str) -> Wish:
+    """Raises Problem for what the shape of the body cannot say."""
+    if wanted.override and not wanted.why.strip():
+        raise bad_request([FieldFault("why", "say why conditions are passed over: it goes to the audit log")])
+    if wanted.settings and wanted.kind != "configure":
+        raise bad_request([FieldFault("settings", "only `configure` takes settings")])
+    return Wish(
+        device=known.record,
+        model=known.model,
+        kind=CommandKind[wanted.kind.upper()],
+        requested_by=principal.name,
+        idempotency_key=key,
+        slot=wanted.slot,
+        ttl_s=wanted.ttl_s,
+        claim_id=wanted.claim_id,
+        why=wanted.why,
+        override=frozenset(Refusal(name) for name in wanted.override),
+        settings=wanted.settings,
+    )
+
+
+async def _own(world: World, principal: Principal, command_id: UUID) -> CommandRecord:
+    """Another operator's command is as absent as one that never was. Raises Problem, StoreUnavailable."""
+    found = await world.desk.find(command_id)
+    if found is None or found.operator_id != principal.operator_id:
+        raise Problem("command_not_found", 404, "There is no command with this id.")
+    return found
+
+
+async def _waited(world: World, command: CommandRecord, wait_s: float) -> CommandRecord:
+    if not wait_s:
+        return command
+    return await world.desk.settled(command.command_id, timeout_s=wait_s) or command
