@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cli.servers.broker_files import BRIDGE_USER, GATEWAY_USER, BrokerPlace, configuration, rights
+from cli.servers.broker_files import (
+    BRIDGE_USER,
+    DENIED_NAME,
+    GATEWAY_USER,
+    BrokerPlace,
+    TlsPlace,
+    configuration,
+    rights,
+)
+from cli.servers.broker_files import certificates as certificate_files
 from cli.servers.broker_users import password_file
 
 BRIDGE_PASSWORD = "LATCHKEY_BRIDGE_PASSWORD"
@@ -26,6 +35,12 @@ def broker_files(
     address: Annotated[str, typer.Option(help="What both listeners bind to.")] = "0.0.0.0",
     device_port: Annotated[int, typer.Option(help="Listener for devices.")] = 1883,
     internal_port: Annotated[int, typer.Option(help="Listener for gateways.")] = 1884,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(help="The folder of `device ca`: where it has a server certificate, TLS is served."),
+    ] = None,
+    tls_port: Annotated[int, typer.Option(help="Listener with TLS and passwords.")] = 8883,
+    certificate_port: Annotated[int, typer.Option(help="Listener with TLS and client certificates.")] = 8884,
 ) -> None:
     """Writes mosquitto.conf, rights and the passwords of the internal users; devices that are listed stay.
 
@@ -40,6 +55,9 @@ def broker_files(
     users = {GATEWAY_USER: gateway_password}
     if bridge_password := os.environ.get(BRIDGE_PASSWORD, ""):
         users[BRIDGE_USER] = bridge_password
+    tls = None
+    if certificates is not None and (certificates / "server.crt").exists():
+        tls = TlsPlace(address=address, port=tls_port, certificate_port=certificate_port)
     data = into / "data"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = BrokerPlace(
@@ -49,11 +67,16 @@ def broker_files(
         device_port=device_port,
         internal_address=address,
         internal_port=internal_port,
+        tls=tls,
     )
     _write(into / "mosquitto.conf", configuration(place))
     _write(into / "devices.acl", rights("devices"))
     _write(into / "internal.acl", rights("internal"))
     _write(into / "internal.passwords", password_file(users))
+    if tls is not None and certificates is not None:
+        for name, content in certificate_files(certificates).items():
+            _write(into / name, content.decode())
+        _write(into / DENIED_NAME, rights("devices"))
     if not (into / "devices.passwords").exists():
         _write(into / "devices.passwords", "")
     print(f"wrote {into}/mosquitto.conf and what it names")

@@ -10,6 +10,7 @@ from device_sim.fleet import Fleet, FleetModel
 from device_sim.profiles import Level
 from firmware_protocol.messages import DeviceId
 from gateway.core.device import DeviceModel, Kind
+from gateway.stores.credentials import put_passwords
 from gateway.stores.migrate import migrate
 from gateway.stores.registration import NewDevice, bulk_register
 
@@ -51,8 +52,8 @@ def prepare(stack: Stack, fleet: Fleet) -> Prepared:
     with psycopg.connect(dsn) as connection:
         bulk_register(connection, models, [*new, NewDevice(HAND_DEVICE, HAND_MODEL.model)])
         timed = _public_ids(connection, _basic_devices(fleet))
-    passwords = {str(device.device_id): device.password for device in devices}
-    stack.broker.set_devices(passwords | {str(HAND_DEVICE): HAND_PASSWORD})
+        passwords = {str(device.device_id): device.password for device in devices}
+        put_passwords(connection, passwords | {str(HAND_DEVICE): HAND_PASSWORD})
     return Prepared(dsn, line, timed)
 
 

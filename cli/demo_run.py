@@ -68,10 +68,10 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         stack = until_the_end.enter_context(Stack.started(plan.folder))
         prepared = prepare(stack, fleet)
         console.print(prepared.history_line)
-        environment = stack.environment(
-            dsn=prepared.dsn, LATCHKEY_API_PORT=str(plan.port), LATCHKEY_WEB_DIR=str(page)
-        )
+        pages = {"LATCHKEY_API_PORT": str(plan.port), "LATCHKEY_WEB_DIR": str(page)}
+        environment = stack.environment(dsn=prepared.dsn) | pages | stack.exporting()
         api = _start_children(until_the_end, environment, stack.root / "processes")
+        stack.broker.wait_until_let_in(HAND_DEVICE, HAND_PASSWORD)
         addresses = Addresses(api.http_port, stack.broker.device_port, stack.root)
         console.print(addresses.text())
         console.print(

@@ -1,14 +1,13 @@
 """The verb `device`: register, list and show devices, let one number anew, look into the quarantine."""
 
 import asyncio
-import secrets
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from cli import device_actions, running
+from cli import device_actions, device_ca, device_enrol, device_import, device_life, running
 from cli.device_actions import ModelWish, Refused
 from gateway.ports import StoreUnavailable
 
@@ -27,6 +26,10 @@ def register(app: typer.Typer) -> None:
     devices.command("list")(list_devices)
     devices.command("show")(show)
     devices.command("rebase")(rebase)
+    device_life.register(devices)
+    device_enrol.register(devices)
+    device_import.register(devices)
+    device_ca.register(devices)
     quarantine = typer.Typer(no_args_is_help=True, help="Frames that could not be taken, kept for a person.")
     quarantine.command("list")(list_quarantine)
     quarantine.command("replay")(replay)
@@ -44,26 +47,32 @@ def register_device(
     heartbeat_s: Annotated[int, typer.Option(help="With --kind: seconds between two reports.")] = 60,
     slots: Annotated[int, typer.Option(help="With --kind: slots of a cabinet or locker.")] = 0,
     password: Annotated[str, typer.Option(help="For the broker; a random one unless given.")] = "",
+    operator: Annotated[int, typer.Option(help="Whose it is.")] = 1,
+    key: Annotated[bool, typer.Option(help="Whether the hardware verifies commands.")] = True,
 ) -> None:
-    """Registers a device and prints its topic prefix, its password and a line that sends a first report.
+    """Registers a device; prints its topic prefix, password, key, and a line that sends a first report.
 
     Example: ./latchkey device register bike-0001 --model city_bike --kind bike --heartbeat-s 60
     """
     if kind and kind not in KINDS:
         raise typer.BadParameter(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
-    secret = password or secrets.token_urlsafe(18)
+    settings = running.known_settings()
+    wish = ModelWish(model, kind, heartbeat_s, slots)
     try:
-        new = device_actions.register(
-            running.setting(running.POSTGRES_DSN), device_id, ModelWish(model, kind, heartbeat_s, slots)
+        made = device_actions.register(
+            running.setting(running.POSTGRES_DSN),
+            device_id,
+            wish,
+            device_actions.wrapping_of(settings),
+            password=password,
+            operator_id=operator,
+            with_key=key,
         )
     except Refused as refused:
         _fail(refused)
-    known = (
-        device_actions.tell_broker(running.known_settings(), device_id, secret) if new or password else False
-    )
-    print("\n".join(device_actions.first_steps(running.known_settings(), device_id, secret if known else "")))
-    if not new:
-        print("it was registered before; give --password to let it in with another one", file=sys.stderr)
+    print("\n".join(device_actions.first_steps(settings, device_id, made)))
+    if made is None:
+        print("it was registered before", file=sys.stderr)
 
 
 def list_devices(

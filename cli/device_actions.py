@@ -1,22 +1,24 @@
 """What the verb `device` does to the registry, the broker's password file and the quarantine."""
 
+import getpass
 import os
-import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
 
 from cli import running
-from cli.servers.broker_users import let_in
+from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.errors import MalformedTopic
 from firmware_protocol.topics import checked_device_id, topic_prefix
 from gateway.core.device import DeviceModel, Kind
+from gateway.key_wrapping import SETTING, BadKeyEncryptionKey, KeyWrapping
 from gateway.ports import StoreUnavailable
 from gateway.reading import KnownDevice, QuarantineRow
+from gateway.stores.bulk_import import AlreadyRegistered, Credentials, import_chunk
+from gateway.stores.device_identity import By
 from gateway.stores.device_queries import PostgresDeviceQueries
 from gateway.stores.quarantine import PostgresQuarantine
 from gateway.stores.reading_pool import ReadingPool
@@ -52,47 +54,76 @@ class ModelWish:
         )
 
 
-def register(dsn: str, device_id: str, wish: ModelWish) -> bool:
-    """True when the device is new. Raises Refused."""
+def register(
+    dsn: str,
+    device_id: str,
+    wish: ModelWish,
+    wrapping: KeyWrapping,
+    *,
+    password: str = "",
+    operator_id: int = 1,
+    with_key: bool = True,
+) -> Credentials | None:
+    """What the new device enters and signs with; None when it was registered before. Raises Refused."""
     models = [wish.model()] if wish.kind else []
     try:
         with psycopg.connect(dsn) as connection:
-            new = NewDevice(checked_device_id(device_id), wish.name)
-            return bulk_register(connection, models, [new]) == 1
+            new = NewDevice(checked_device_id(device_id), wish.name, operator_id)
+            bulk_register(connection, models, [])
+            (made,) = import_chunk(
+                connection, [new], wrapping, console(), passwords=[password], with_keys=with_key
+            )
+            return made
+    except AlreadyRegistered:
+        return None
     except MalformedTopic as error:
         raise Refused(str(error)) from error
     except psycopg.errors.ForeignKeyViolation as error:
-        raise Refused(f"there is no model {wish.name!r}; give --kind to make it") from error
+        raise Refused(
+            f"there is no model {wish.name!r}, or no operator {operator_id}; give --kind to make the model"
+        ) from error
     except psycopg.OperationalError as error:
         raise Refused(f"PostgreSQL does not answer: {error}") from error
 
 
-def tell_broker(settings: Mapping[str, str], device_id: str, password: str) -> bool:
-    """Lets the device in; False when no password file of a broker is known here."""
-    path = settings.get(running.BROKER_PASSWORDS, "")
-    if not path:
-        return False
-    let_in(Path(path), device_id, password)
-    if pid := settings.get(running.BROKER_PID):
-        with suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGHUP)
-    return True
+def console(why: str = "") -> By:
+    """The person at this terminal, for the audit log."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return By(f"console:{name}", "console", why)
 
 
-def first_steps(settings: Mapping[str, str], device_id: str, password: str) -> Sequence[str]:
+def wrapping_of(settings: Mapping[str, str]) -> KeyWrapping:
+    """What seals the keys of devices. Raises Refused."""
+    try:
+        return KeyWrapping.from_environment(settings)
+    except BadKeyEncryptionKey as error:
+        raise Refused(f"{SETTING} {error}") from error
+
+
+def first_steps(settings: Mapping[str, str], device_id: str, made: Credentials | None) -> Sequence[str]:
     """What a firmware engineer needs next, in lines."""
     prefix = topic_prefix(checked_device_id(device_id)).rstrip("/")
     lines = [f"topics    {prefix}/…"]
-    if not password:
-        return [*lines, "password  as it was: let the broker's own user list say it"]
+    if made is None:
+        return [*lines, "password  as it was: ./latchkey device password gives it another one"]
     port = settings.get(running.DEVICE_PORT, "1883")
     report = '{"battery_pct":80,"lock":{"bolt":1}}'
     return [
         *lines,
-        f"password  {password}",
-        f"try       mosquitto_pub -V mqttv5 -p {port} -u {device_id} -P '{password}' -q 1 "
+        f"password  {made.password}",
+        *([key_line(made.key)] if made.key is not None else []),
+        f"try       mosquitto_pub -V mqttv5 -p {port} -u {device_id} -P '{made.password}' -q 1 "
         f"-t {prefix}/report -m '{report}'",
+        "Password and key are shown this once. The broker knows the device within seconds.",
     ]
+
+
+def key_line(key: DeviceKey) -> str:
+    """A key as a person copies it into a device."""
+    return f"key       {key.number}:{key.secret.hex()}"
 
 
 async def list_lines(dsn: str, after: str, limit: int) -> list[str]:

@@ -11,10 +11,6 @@ from cli.stack import STATE_FOLDER
 
 UP_FOLDER = STATE_FOLDER / "up"
 RUNNING_NAME = "running.json"
-BROKER_PASSWORDS = "LATCHKEY_BROKER_PASSWORDS"
-"""The password file of the devices."""
-BROKER_PID = "LATCHKEY_BROKER_PID"
-"""Whom to tell that it changed; a broker elsewhere watches the file itself."""
 GATEWAY_ADDRESS = "LATCHKEY_GATEWAY_ADDRESS"
 DEVICE_PORT = "LATCHKEY_DEVICE_PORT"
 POSTGRES_DSN = "LATCHKEY_POSTGRES_DSN"

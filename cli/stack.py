@@ -20,6 +20,7 @@ from cli.servers.postgres import PrivatePostgres
 from cli.servers.postgres_program import Wanted, find_postgres
 from cli.servers.private_server import PrivateServer
 from cli.servers.redis import PrivateRedis
+from cli.tokens import JWT_SECRET, LIFE_S, token_of
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 STATE_FOLDER = CHECKOUT / ".latchkey"
@@ -30,9 +31,10 @@ class Stack:
 
     def __init__(self, root: Path, timescale: Wanted) -> None:
         self.root = root
-        secret = passwords(root, ("postgres", "redis", "gateway", "bridge", "keys"))
+        secret = passwords(root, ("postgres", "redis", "gateway", "bridge", "keys", "tokens"))
         # As long as the folder lives its database does, and the device keys in it must stay readable.
         self._key_encryption_key = key_encryption_key(secret["keys"])
+        self._token_secret = hashlib.sha256(secret["tokens"].encode()).hexdigest()
         self.broker = PrivateBroker(
             root / "mosquitto", Account.for_server("mosquitto"), secret["gateway"], secret["bridge"]
         )
@@ -81,9 +83,21 @@ class Stack:
             "LATCHKEY_API_HOST": "127.0.0.1",
             "LATCHKEY_API_PORT": "0",
             "LATCHKEY_KEY_ENCRYPTION_KEY": self._key_encryption_key,
+            JWT_SECRET: self._token_secret,
             "LATCHKEY_TIMESCALE": "require" if self.postgres.timescale else "off",
         }
         return inherited_environment() | settings | more
+
+    def token(self, role: str = "staff", *, operator_id: int = 1, life_s: float = LIFE_S) -> str:
+        """A bearer token for an API process of `environment`."""
+        return token_of({JWT_SECRET: self._token_secret}, role=role, operator_id=operator_id, life_s=life_s)
+
+    def exporting(self) -> dict[str, str]:
+        """Settings with which a gateway tells the broker who may connect, instead of `broker.set_devices`."""
+        return {
+            "LATCHKEY_BROKER_PASSWORDS": str(self.broker.devices_path),
+            "LATCHKEY_BROKER_PID_FILE": str(self.broker.pid_path),
+        }
 
     def _open(self) -> None:
         """All at once: making a database cluster takes longest."""

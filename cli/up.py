@@ -40,9 +40,8 @@ def up(
     with Stack.started(data, timescale=timescale_choice(timescale)) as stack:
         dsn = stack.postgres.ensure_database(DATABASE)
         _migrate(dsn, stack)
-        environment = stack.environment(
-            dsn=dsn, LATCHKEY_API_PORT=str(port), LATCHKEY_WEB_DIR=str(ensure_page())
-        )
+        pages = {"LATCHKEY_API_PORT": str(port), "LATCHKEY_WEB_DIR": str(ensure_page())}
+        environment = stack.environment(dsn=dsn) | pages | stack.exporting()
         gateway = ChildProcess(["gateway"], environment, stack.root)
         api = ChildProcess(["api"], environment, stack.root)
         try:
@@ -83,8 +82,6 @@ def _migrate(dsn: str, stack: Stack) -> None:
 
 def _for_other_verbs(stack: Stack, gateway: ChildProcess) -> dict[str, str]:
     return {
-        running.BROKER_PASSWORDS: str(stack.broker.devices_path),
-        running.BROKER_PID: str(stack.broker.pid),
         running.DEVICE_PORT: str(stack.broker.device_port),
         running.GATEWAY_ADDRESS: f"http://127.0.0.1:{gateway.http_port}",
     }

@@ -102,7 +102,9 @@ async def working(gateway: Gateway, stop: asyncio.Event) -> AsyncIterator[None]:
                 chores.replay_quarantine(gateway),
                 chores.measure(gateway),
                 chores.count_presence(gateway),
+                chores.export_to_broker(gateway),
                 gateway.stores.registry.follow_changes(),
+                gateway.stores.device_keys.follow_changes(),
             )
         ]
         try:

@@ -94,6 +94,16 @@ async def beat(gateway: Gateway) -> None:
             continue
 
 
+async def export_to_broker(gateway: Gateway) -> None:
+    """Keeps the broker's list of who may connect true, where this gateway was told to; complains of keys it cannot
+    open."""
+    with suppress(StoreUnavailable):
+        for by, count in (await gateway.stores.device_keys.unknown_wrappings()).items():
+            log.error("device_keys_unreadable", key_encryption_key=by, devices=count)
+    if gateway.broker_export is not None:
+        await gateway.broker_export.run()
+
+
 async def sweep_silence(gateway: Gateway) -> None:
     """Finds devices that went quiet or were lost."""
     while True:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gateway import telemetry
 from gateway.broker_disk import BrokerDisk
+from gateway.broker_export import BrokerExport, BrokerFiles
 from gateway.counting import MetricCounters
 from gateway.evidence import NothingOpen
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
@@ -23,6 +24,8 @@ from gateway.mqtt.replayed import arrive_again
 from gateway.mqtt.shards import LaneKeeper
 from gateway.ports import Arrived, ArrivedHello, Clock, StoreUnavailable
 from gateway.settings import Settings
+from gateway.stores.broker_lists import PostgresBrokerLists
+from gateway.stores.device_keys import PostgresDeviceKeys
 from gateway.stores.history import PostgresHistory
 from gateway.stores.last_reports import PostgresLastReports
 from gateway.stores.leases import PostgresLeases
@@ -48,6 +51,8 @@ class Stores:
         dsn = settings.postgres_dsn
         self.redis = RedisLink(settings.redis_url, name="gateway")
         self.registry = PostgresRegistry(dsn, clock)
+        self.device_keys = PostgresDeviceKeys(dsn, settings.key_encryption_key, clock)
+        self.broker_lists = PostgresBrokerLists(dsn)
         self.postgres_history = PostgresHistory(dsn)
         self.leases = PostgresLeases(dsn)
         self.quarantine = PostgresQuarantine(dsn)
@@ -63,6 +68,8 @@ class Stores:
         await self.quarantine.close()
         await self.leases.close()
         await self.postgres_history.close()
+        await self.broker_lists.close()
+        await self.device_keys.close()
         await self.registry.close()
         await self.redis.close()
 
@@ -96,6 +103,16 @@ class Gateway:
             settings.gateway_name, account, around, queue_messages=settings.broker_queue_messages
         )
         self.broker_disk = BrokerDisk(settings.broker_folder)
+        self.broker_export = (
+            BrokerExport(
+                self.stores.broker_lists,
+                BrokerFiles(settings.broker_passwords),
+                settings.broker_pid_file,
+                clock,
+            )
+            if settings.broker_passwords is not None
+            else None
+        )
         self._wire_flows()
 
     def _wire_flows(self) -> None:

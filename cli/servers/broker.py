@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli.servers.account import Account
-from cli.servers.broker_files import BRIDGE_USER, GATEWAY_USER, BrokerPlace, configuration, rights
+from cli.servers.broker_files import (
+    BRIDGE_USER,
+    CERTIFICATE_FILES,
+    DENIED_NAME,
+    GATEWAY_USER,
+    BrokerPlace,
+    TlsPlace,
+    certificates,
+    configuration,
+    rights,
+)
 from cli.servers.broker_users import password_line
 from cli.servers.errors import ProgramMissing, ServerSilent
 from cli.servers.mqtt_probe import connack_code
@@ -24,7 +34,7 @@ class PrivateBroker(PrivateServer):
     """mosquitto with persistence: sessions and queues survive an orderly restart."""
 
     name = "mosquitto"
-    port_count = 2
+    port_count = 4
 
     def __init__(self, data_dir: Path, account: Account, gateway_password: str, bridge_password: str) -> None:
         super().__init__(data_dir, account)
@@ -52,6 +62,40 @@ class PrivateBroker(PrivateServer):
         """For gateways and bridges."""
         return self.ports[1]
 
+    @property
+    def tls_port(self) -> int:
+        """For devices over TLS with name and password; served only once certificates were installed."""
+        return self.ports[2]
+
+    @property
+    def certificate_port(self) -> int:
+        """For devices over TLS with a certificate."""
+        return self.ports[3]
+
+    @property
+    def pid_path(self) -> Path:
+        """Names the running process."""
+        return self.data_dir / "mosquitto.pid"
+
+    def install_certificates(self, folder: Path) -> None:
+        """Serves TLS with what a certificate authority's folder has; restarts a running broker."""
+        for name, content in certificates(folder).items():
+            self._write(self.data_dir / name, content.decode())
+        self._write(self.data_dir / DENIED_NAME, rights("devices"))
+        self._restart()
+
+    def remove_certificates(self) -> None:
+        """Back to the two listeners without TLS; restarts a running broker."""
+        for name in (*CERTIFICATE_FILES, DENIED_NAME):
+            (self.data_dir / name).unlink(missing_ok=True)
+        self._restart()
+
+    def _restart(self) -> None:
+        if self.running:
+            self.configure()
+            self.terminate()
+            self.start()
+
     def prepare(self) -> None:
         """Writes rights and the internal users; devices of an earlier run stay."""
         self._write(self.data_dir / "devices.acl", rights("devices"))
@@ -71,8 +115,14 @@ class PrivateBroker(PrivateServer):
             device_port=self.device_port,
             internal_address="127.0.0.1",
             internal_port=self.internal_port,
+            tls=self._tls(),
         )
         self._write(self._config_path, configuration(place))
+
+    def _tls(self) -> TlsPlace | None:
+        if not (self.data_dir / "server.crt").exists():
+            return None
+        return TlsPlace(address="127.0.0.1", port=self.tls_port, certificate_port=self.certificate_port)
 
     def command(self) -> list[str]:
         """Raises ProgramMissing."""
@@ -108,14 +158,15 @@ class PrivateBroker(PrivateServer):
         self._write(self._devices_path, "\n".join(lines) + "\n")
         if self._child is not None and self.running:
             self._child.send_signal(signal.SIGHUP)
-            self._wait_until_let_in(probe_password)
+            # The new file is in force when its probe user is welcome.
+            self.wait_until_let_in(PROBE_USER, probe_password)
 
-    def _wait_until_let_in(self, probe_password: str) -> None:
-        """The new file is in force when its probe user is welcome."""
+    def wait_until_let_in(self, name: str, password: str) -> None:
+        """Returns once the broker knows this device. Raises ServerSilent."""
         deadline = time.monotonic() + RELOAD_DEADLINE_S
         while True:
             try:
-                code = connack_code(self.device_port, PROBE_USER, PROBE_USER, probe_password)
+                code = connack_code(self.device_port, name, name, password)
             except OSError:
                 code = -1
             if code == 0:

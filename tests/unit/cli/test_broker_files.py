@@ -4,6 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import application
+from cli.servers.broker_files import CERTIFICATE_FILES
+
+FILES = ("cafile", "certfile", "keyfile", "crlfile", "acl_file", "password_file")
 
 
 def write(into: Path, monkeypatch: pytest.MonkeyPatch, **passwords: str) -> int:
@@ -42,3 +45,23 @@ def test_listed_devices_stay_and_the_bridge_exists_only_with_a_password(
 def test_without_a_password_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert write(tmp_path, monkeypatch) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tls_is_served_only_where_there_are_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into, folder = tmp_path / "broker", tmp_path / "ca"
+    folder.mkdir()
+    monkeypatch.setenv("LATCHKEY_MQTT_PASSWORD", "a")
+    words = ["broker-files", "--into", str(into), "--certificates", str(folder)]
+    assert CliRunner().invoke(application(("broker-files",)), words).exit_code == 0
+    assert "certfile" not in (into / "mosquitto.conf").read_text()
+    for name in CERTIFICATE_FILES:
+        (folder / name).write_text(name)
+    assert CliRunner().invoke(application(("broker-files",)), words).exit_code == 0
+    text = (into / "mosquitto.conf").read_text()
+    assert text.count("\nlistener ") == 4
+    named = {line.split()[1] for line in text.splitlines() if line.startswith(FILES)}
+    assert all(Path(name).exists() for name in named)
+    assert (into / "server.key").stat().st_mode & 0o077 == 0
+    assert text.count("require_certificate true") == 1

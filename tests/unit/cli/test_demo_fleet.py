@@ -1,3 +1,4 @@
+import asyncio
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from cli.demo_words import hand_line
 from cli.stack import Stack
 from device_sim.fleet import build_fleet
 from device_sim.profiles import Level
+from gateway.broker_export import BrokerExport, BrokerFiles
+from gateway.stores.broker_lists import PostgresBrokerLists
+from tests.support.fakes.clock import FakeClock
 
 FLEET = build_fleet(60, seed=1, secret=b"s")
 BASIC = sum(profile.level is Level.BASIC for profile in FLEET.profiles)
@@ -21,6 +25,14 @@ def prepared(stack: Stack) -> Iterator[Prepared]:
     yield prepare(stack, FLEET)
     stack.postgres.drop_database(stack.postgres.dsn(DATABASE))
     stack.broker.set_devices({})
+
+
+async def export(stack: Stack, dsn: str) -> None:
+    """What the demo's gateway does: the registry's list becomes the broker's."""
+    lists = PostgresBrokerLists(dsn)
+    files = BrokerFiles(stack.broker.devices_path)
+    assert await BrokerExport(lists, files, stack.broker.pid_path, FakeClock()).step()
+    await lists.close()
 
 
 def registered(dsn: str) -> set[str]:
@@ -54,6 +66,8 @@ def test_the_next_demo_begins_with_nothing_of_the_last(stack: Stack, prepared: P
 def test_the_broker_lets_in_who_types_the_ready_made_line_and_nobody_else(
     stack: Stack, prepared: Prepared
 ) -> None:
+    asyncio.run(export(stack, prepared.dsn))
+    stack.broker.wait_until_let_in(HAND_DEVICE, HAND_PASSWORD)
     said = hand_line(stack.broker.device_port, HAND_DEVICE, HAND_PASSWORD, FLEET.places[0])
     command = shlex.split(next(line for line in said.splitlines() if "mosquitto_pub" in line))
     right = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

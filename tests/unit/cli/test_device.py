@@ -3,6 +3,7 @@ from typer.testing import CliRunner
 
 from cli.main import application
 from cli.running import POSTGRES_DSN
+from gateway.key_wrapping import new_key_encryption_key
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -13,7 +14,7 @@ def run(*arguments: str) -> tuple[int, str]:
 @pytest.fixture(autouse=True)
 def _database(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(POSTGRES_DSN, database)
-    monkeypatch.delenv("LATCHKEY_BROKER_PASSWORDS", raising=False)
+    monkeypatch.setenv("LATCHKEY_KEY_ENCRYPTION_KEY", new_key_encryption_key("t"))
 
 
 def test_a_device_is_registered_listed_and_shown() -> None:
@@ -22,6 +23,23 @@ def test_a_device_is_registered_listed_and_shown() -> None:
     assert "/bike-0001/" in said
     assert "bike-0001" in run("list")[1]
     assert "city_bike" in run("show", "bike-0001")[1]
+
+
+def test_a_new_device_gets_a_password_and_a_key_this_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    register = ("register", "bike-0001", "--model", "city_bike", "--kind", "bike")
+    said = run(*register)[1]
+    assert "password  " in said
+    assert "key       1:" in said
+    again = run(*register)[1]
+    assert "key       " not in again
+    assert "registered before" in again
+    plain = run("register", "old-lock", "--model", "city_bike", "--no-key", "--password", "hers")[1]
+    assert "password  hers" in plain
+    assert "key       " not in plain
+    monkeypatch.delenv("LATCHKEY_KEY_ENCRYPTION_KEY")
+    exit_code, said = run("register", "bike-0002", "--model", "city_bike")
+    assert exit_code == 1
+    assert "./latchkey key new" in said
 
 
 def test_a_device_without_a_known_model_is_refused_with_what_to_do() -> None:

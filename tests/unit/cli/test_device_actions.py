@@ -1,21 +1,25 @@
 import asyncio
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from cli import device_actions, running
 from cli.device_actions import ModelWish, Refused
-from cli.servers.broker import PrivateBroker
-from cli.servers.mqtt_probe import connack_code
+from firmware_protocol.device_key import DeviceKey
+from firmware_protocol.messages import DeviceId
+from gateway.key_wrapping import KeyWrapping, new_key_encryption_key
 from gateway.ports import StoreUnavailable
-from tests.support.waiting import until
+from gateway.stores.bulk_import import Credentials
+
+WRAPPING = KeyWrapping.parse(new_key_encryption_key("t"))
 
 
 def test_registering_twice_changes_nothing(database: str) -> None:
     wish = ModelWish("city_bike", "bike", 60)
-    assert device_actions.register(database, "bike-1", wish)
-    assert not device_actions.register(database, "bike-1", wish)
+    made = device_actions.register(database, "bike-1", wish, WRAPPING)
+    assert made is not None
+    assert made.password not in repr(made)
+    assert device_actions.register(database, "bike-1", wish, WRAPPING) is None
 
 
 def test_silences_follow_from_the_heartbeat() -> None:
@@ -28,16 +32,17 @@ def test_silences_follow_from_the_heartbeat() -> None:
     )
 
 
-def test_the_broker_lets_a_device_in_that_it_was_told_of(broker: PrivateBroker) -> None:
-    settings = {running.BROKER_PASSWORDS: str(broker.devices_path), running.BROKER_PID: str(broker.pid)}
-    assert device_actions.tell_broker(settings, "bike-9", "secret")
-    until(lambda: connack_code(broker.device_port, "x", "bike-9", "secret") == 0)
-    assert not device_actions.tell_broker({}, "bike-9", "secret")
-
-
 def test_the_first_steps_hold_a_line_that_can_be_pasted() -> None:
-    lines = device_actions.first_steps({running.DEVICE_PORT: "15883"}, "bike-1", "secret")
+    made = Credentials(DeviceId("bike-1"), "secret", DeviceKey(7, bytes(32)))
+    lines = device_actions.first_steps({running.DEVICE_PORT: "15883"}, "bike-1", made)
     assert any("mosquitto_pub" in line and "-p 15883" in line and "-P 'secret'" in line for line in lines)
+    assert f"key       7:{'00' * 32}" in lines
+    assert any("device password" in line for line in device_actions.first_steps({}, "bike-1", None))
+
+
+def test_a_key_for_keys_that_is_missing_is_said_so() -> None:
+    with pytest.raises(Refused, match="LATCHKEY_KEY_ENCRYPTION_KEY is not set"):
+        device_actions.wrapping_of({})
 
 
 def test_a_frame_is_shown_as_text_only_where_it_is_printable(database: str) -> None:
@@ -60,16 +65,11 @@ def test_a_device_nobody_registered_cannot_be_rebased(database: str, redis_url: 
 
 
 def test_rebuilding_a_lost_redis_is_left_to_the_gateway(database: str, redis_url: str) -> None:
-    device_actions.register(database, "bike-1", ModelWish("city_bike", "bike", 60))
+    device_actions.register(database, "bike-1", ModelWish("city_bike", "bike", 60), WRAPPING)
     with pytest.raises(StoreUnavailable, match="gateway must rebuild"):
         asyncio.run(device_actions.rebase(database, redis_url, "bike-1"))
 
 
 def test_a_database_that_is_away_is_said_so() -> None:
     with pytest.raises(Refused, match="PostgreSQL does not answer"):
-        device_actions.register("postgresql://x@127.0.0.1:1/y", "bike-1", ModelWish("city_bike"))
-
-
-def test_a_password_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        device_actions.tell_broker({running.BROKER_PASSWORDS: str(tmp_path / "absent")}, "bike-1", "x")
+        device_actions.register("postgresql://x@127.0.0.1:1/y", "bike-1", ModelWish("city_bike"), WRAPPING)

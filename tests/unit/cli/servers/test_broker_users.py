@@ -4,7 +4,8 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.servers.broker_users import ITERATIONS, SALT_BYTES, password_file, password_line
+from cli.servers.broker_users import password_file, password_line
+from gateway.broker_verifier import ITERATIONS, SALT_BYTES
 
 
 @given(password=st.text(min_size=1, max_size=60))
