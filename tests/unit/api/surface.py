@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from api.telemetry import ApiTelemetry
 from api.world import World
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import SHARDS, shard_of
+from gateway.commands.issue import IssuePorts
 from gateway.core.device import DeviceModel, DeviceRecord, Kind, Status
 from gateway.core.live_state import LiveState, MapEntry, Presence
 from gateway.ports import ShardSteps, Step, StoreUnavailable
@@ -32,10 +34,14 @@ from gateway.reading import (
     BadRange,
     HistoryPage,
     HistoryQuestion,
+    IncidentRow,
     KnownDevice,
     QuarantineRow,
 )
 from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.command_link import FakeCommandCounters
+from tests.support.fakes.commands import FakeCommands
+from tests.support.fakes.device_keys import FakeDeviceKeys
 from tests.support.fakes.interruptions import Interruptions
 from tests.support.fakes.live_states import FakeLiveStates
 from tests.support.fakes.people import FakePeople
@@ -72,6 +78,7 @@ class Truth:
     points: HistoryPage = field(default_factory=lambda: HistoryPage([], None))
     asked: list[HistoryQuestion] = field(default_factory=list)
     frames: list[QuarantineRow] = field(default_factory=list)
+    incidents: list[IncidentRow] = field(default_factory=list)
     audited: list[AuditRow] = field(default_factory=list)
     states: dict[int, LiveState] = field(default_factory=dict)
     is_away: bool = False
@@ -125,6 +132,18 @@ class Quarantine:
 
 
 @dataclass
+class Incidents:
+    """Rows with falling numbers, all of operator 1."""
+
+    truth: Truth
+
+    async def page(self, operator_id: int, before: int | None, limit: int) -> Sequence[IncidentRow]:
+        await self.truth.ping()
+        own = self.truth.incidents if operator_id == 1 else []
+        return [row for row in own if before is None or row.number < before][:limit]
+
+
+@dataclass
 class Audit:
     """Rows with falling numbers, all of operator 1."""
 
@@ -151,6 +170,9 @@ class Surface:
         local = LocalRateLimits(self.clock.monotonic_s)
         self.limiter = Limiter(local, local, doors)
         self.view, self.relay, self.hub = live_map(self.redis, self.clock, Entrance(self.gate, doors))
+        self.desk = FakeCommands(self.clock, None, self.interruptions)
+        self.keys = FakeDeviceKeys(self.interruptions)
+        self.issued = FakeCommandCounters()
         self.http: httpx.AsyncClient
 
     def token(
@@ -231,6 +253,11 @@ class Surface:
             gate=self.gate,
             limiter=self.limiter,
             audit=Audit(self.truth),
+            desk=self.desk,
+            issuing=IssuePorts(
+                self.desk, StatesOfRedis(self.redis), self.truth, self.keys, self.clock, self.issued, uuid4
+            ),
+            incidents=Incidents(self.truth),
         )
 
 
