@@ -15,6 +15,11 @@ REBUILT_ABOVE = 1 << 20
 """A rebuilt state's revision lies this far above its base: more than a device can have gained since the base
 was saved, so no revision ever names two states."""
 
+# Looking a member up in its enumeration costs ten times as much as a global name.
+_ONLINE = Presence.ONLINE
+_LOST = Presence.LOST
+_BIKE = Kind.BIKE
+
 
 class Advanced(Struct, frozen=True, gc=False):
     """The report is the newest: this is now believed."""
@@ -59,10 +64,10 @@ def apply_report(
     presence = presence_of(heard_ms, stamped.received_ms, model)
     codes = reported_reasons(device, model, stamped, claims)
     reasons: Reasons = with_since(codes, known, stamped.at_ms) if codes else ()
-    if presence is not Presence.ONLINE:
+    if presence is not _ONLINE:
         reasons = with_silence(reasons, presence, heard_ms, model)
     entry = None
-    if presence is not Presence.LOST:
+    if presence is not _LOST:
         entry = _entry_after(shown, device, model, stamped, reasons=reasons, claimed=bool(claims))
     after = LiveState(
         revision + 1,
@@ -109,7 +114,7 @@ def _entry_after(
         lat_e7, lon_e7, noise = device.home_lat_e7, device.home_lon_e7, 0
     else:
         return None
-    units = stamped.units if model.kind is not Kind.BIKE else int(not reasons)
+    units = stamped.units if model.kind is not _BIKE else int(not reasons)
     if (
         shown is not None
         and -noise <= lat_e7 - shown.lat_e7 <= noise

@@ -43,11 +43,11 @@ def row_time(report: Report, received_ms: int) -> RowTime:
 
 def _time_since_boot(report: Report) -> RowTime:
     boot_ms = report.boot * 1000
-    said_ms = report.reported_at_ms or 0
-    if report.elapsed_ms is not None:
-        said_ms = boot_ms + report.elapsed_ms
-    if said_ms < boot_ms - MAX_BEFORE_BOOT_MS:
+    since_boot_ms = report.elapsed_ms
+    if since_boot_ms is None:
+        since_boot_ms = (report.reported_at_ms or 0) - boot_ms
+    if since_boot_ms < -MAX_BEFORE_BOOT_MS:
         return RowTime(boot_ms - MAX_BEFORE_BOOT_MS, True)
-    if said_ms > boot_ms + MAX_AFTER_BOOT_MS:
+    if since_boot_ms > MAX_AFTER_BOOT_MS:
         return RowTime(boot_ms + MAX_AFTER_BOOT_MS, True)
-    return RowTime(said_ms, False)
+    return RowTime(boot_ms + since_boot_ms, False)

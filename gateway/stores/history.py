@@ -1,6 +1,6 @@
 """Every report in PostgreSQL: one batch, one transaction, one commit."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 
@@ -9,6 +9,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from gateway.ports import Appended, HistoryBatch, HistoryRow, StoreUnavailable
+from gateway.stores.copying import copy_in
 from gateway.stores.history_refused import ROW_REFUSED, Refused, file_each, sift, unpackable
 from gateway.stores.history_staging import (
     AHEAD_WINDOW_MS,
@@ -123,14 +124,14 @@ async def _store(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) 
     extras = batch.quarantined or batch.sightings or batch.last_reports
     if fresh and not (extras or rows.doubtful or rows.refused):
         # A statement of its own is a transaction of its own: no BEGIN, no COMMIT to wait for.
-        await _copy(connection, fresh, batch.meanwhile)
+        await copy_in(connection, _COPY, fresh, batch.meanwhile)
         return _NOTHING
     async with _rolled_back_on_error(connection):
         async with connection.pipeline():
             await connection.execute("begin")
             await store_extras(connection, batch)
         if fresh:
-            await _copy(connection, fresh)
+            await copy_in(connection, _COPY, fresh)
         judged = await store_staged(connection, rows.doubtful) if rows.doubtful else _NOTHING_TO_JUDGE
         return await _commit(connection, judged, rows.refused)
 
@@ -188,16 +189,6 @@ def _without_unpackable(rows: _Rows) -> _Rows:
     refused = unpackable(given)
     left_out = {id(one.row) for one in refused}
     return _Rows((), [row for row in given if id(row) not in left_out], refused)
-
-
-async def _copy(
-    connection: AsyncConnection, packed: bytes, meanwhile: Callable[[], None] | None = None
-) -> None:
-    async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        await copy.write(packed)
-        if meanwhile is not None:
-            # The server inserts what was sent; the end of the statement, and so its commit, is still to come.
-            meanwhile()
 
 
 def _date(day: int) -> date:

@@ -6,6 +6,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from gateway.ports import HistoryRow
+from gateway.stores.copying import copy_in
 from gateway.stores.instants import instant
 from gateway.stores.packed_rows import COLUMNS, pack_rows
 from gateway.stores.statements import statement
@@ -62,9 +63,8 @@ def firsts_of(rows: Iterable[HistoryRow]) -> dict[Stamp, HistoryRow]:
 async def store_staged(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> Judged:
     """Inside the caller's transaction: files the rows whose stamp is not stored, first of each stamp wins."""
     firsts = firsts_of(rows)
+    await copy_in(connection, _COPY, pack_rows(firsts.values()))
     async with connection.cursor(binary=True) as cursor:
-        async with cursor.copy(_COPY) as copy:
-            await copy.write(pack_rows(firsts.values()))
         # Never prepared: only a plan made for these bounds leaves the other partitions alone.
         await cursor.execute(_INSERT, bounds(rows), prepare=False)
         stored = {(device_no, boot, seq): frame for device_no, boot, seq, frame in await cursor.fetchall()}

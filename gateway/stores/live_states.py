@@ -1,5 +1,6 @@
 """The live states of every device and the feed of their changes, in Redis."""
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import islice
@@ -31,6 +32,7 @@ LOST = -1
 """What the script answers when the epoch is not the expected one."""
 
 _REVISION_BYTES = 8
+_revision = struct.Struct(">Q").pack
 _ADVANCE = resources.files(__package__).joinpath("lua/advance.lua").read_text(encoding="utf-8")
 _BEAT = resources.files(__package__).joinpath("lua/beat.lua").read_text(encoding="utf-8")
 _encode = msgspec.msgpack.Encoder().encode
@@ -165,13 +167,14 @@ class RedisLiveStates:
             part.epoch,
             FEED_KEEPS_MS,
         ]
-        add = arguments.append
         for step in part.steps:
-            after = step.after
-            add(step.device_id)
-            add(step.before_revision.to_bytes(_REVISION_BYTES, "big"))
-            add(after.revision.to_bytes(_REVISION_BYTES, "big") + _encode(after))
-            add(_encode(FeedEntry(step.device_id, after.revision, after.entry)) if step.announce else b"")
+            device_id, after = step.device_id, step.after
+            arguments += (
+                device_id,
+                _revision(step.before_revision),
+                _revision(after.revision) + _encode(after),
+                _encode(FeedEntry(device_id, after.revision, after.entry)) if step.announce else b"",
+            )
         return tuple(arguments)
 
     def _keys_of(self, shard: int) -> ShardKeys:
@@ -183,7 +186,7 @@ class RedisLiveStates:
 
 def pack_state(state: LiveState) -> bytes:
     """The revision first, so that the script can compare without decoding."""
-    return state.revision.to_bytes(_REVISION_BYTES, "big") + _encode(state)
+    return _revision(state.revision) + _encode(state)
 
 
 def unpack_state(value: bytes) -> LiveState:
