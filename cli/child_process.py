@@ -21,12 +21,20 @@ TAIL_CHARS = 4_000
 
 
 class ChildProcess:
-    """One `python -m cli VERB …`, with its output in files of `folder`."""
+    """One `python -m cli VERB …`, or of another module, with its output in files of `folder`."""
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, name: str = ""
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        name: str = "",
+        module: str = "cli",
     ) -> None:
         self.name = name or arguments[0]
+        self.module = module
+        """What Python runs: another one than `cli` prints a ready line of its own."""
         self.arguments = list(arguments)
         self.environment = dict(environment)
         self.folder = folder
@@ -61,7 +69,7 @@ class ChildProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.out_path.open("wb") as out, self.log_path.open("ab") as log:
             self._child = spawn(
-                [sys.executable, "-m", "cli", *self.arguments],
+                [sys.executable, "-m", self.module, *self.arguments],
                 cwd=CHECKOUT,
                 environment=self.environment,
                 stdout=out,

@@ -1,4 +1,4 @@
-"""The verb `test`: all checks, then all tests in phases, then one line of totals."""
+"""The verb `test`: all checks, then all tests in phases, then what each took and one line of totals."""
 
 import os
 import subprocess
@@ -19,8 +19,19 @@ from cli.stack import CHECKOUT, STATE_FOLDER
 
 WORKERS = 2
 """One per core of the smallest machine; each has servers of its own."""
+E2E_WORKERS = 3
+"""End to end most of the time is waiting, for silences and time limits: two cores carry three at once."""
+E2E_PLACES = ("tests/e2e", "tests/unit/cli")
+"""Where end-to-end tests are: no worker needs to read all the others."""
+TRIALS = "tests/e2e/test_faults_trials.py"
+"""Alone on the machine: what they strike is under full load, and their time limits are judged."""
+SUITE_BUDGET_S = 480
 NO_TESTS = 5
 """pytest's exit code when nothing was collected."""
+
+
+def _side_by_side(workers: int) -> tuple[str, ...]:
+    return ("-n", str(workers), "--dist", "loadfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,40 @@ class Totals:
 
     def __add__(self, other: "Totals") -> "Totals":
         return Totals(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One pytest run, and in how many seconds it is to end on two cores that nobody else uses."""
+
+    name: str
+    arguments: tuple[str, ...]
+    budget_s: int | None = None
+
+
+PHASES = (
+    Phase("tests", (*_side_by_side(WORKERS), "--ignore", "tests/e2e", "-m", "not (e2e or faults or page)")),
+    Phase(
+        "e2e",
+        (*_side_by_side(E2E_WORKERS), *E2E_PLACES, "--ignore", TRIALS, "-m", "e2e or faults or page"),
+        budget_s=60,
+    ),
+    Phase("faults", (TRIALS,), budget_s=200),
+)
+"""Every test is in one of them; the first alone is `--fast`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """How long a part of it all took."""
+
+    name: str
+    seconds: float
+    budget_s: int | None = None
+
+    def __str__(self) -> str:
+        budget = f" of {self.budget_s} s" if self.budget_s else ""
+        return f"{self.name} {self.seconds:.0f} s{budget}"
 
 
 def register(app: typer.Typer) -> None:
@@ -73,22 +118,24 @@ def test(
 
 
 def _everything(fast: bool) -> bool:
-    began = time.monotonic()
-    checked = fast or check.all_well(lambda line: print(line, flush=True))
-    phases = [["-n", str(WORKERS), "--dist", "loadfile", "--ignore", "tests/e2e", "-m", "not e2e"]]
-    if not fast:
-        if (WEB / "package.json").exists():
-            ensure_page()
-        phases.append(["-m", "e2e or faults or page"])
+    began_s = time.monotonic()
+    well = fast or check.all_well(lambda line: print(line, flush=True))
+    checked = "skipped" if fast else "ok" if well else "FAILED"
+    laps = [Lap("check", time.monotonic() - began_s)]
+    if not fast and (WEB / "package.json").exists():
+        ensure_page()
     totals = Totals()
-    well = checked
-    for arguments in phases:
-        exit_code, counted = _pytest(["-q", *arguments])
+    for phase in PHASES[:1] if fast else PHASES:
+        phase_began_s = time.monotonic()
+        exit_code, counted = _pytest(["-q", *phase.arguments])
+        laps.append(Lap(phase.name, time.monotonic() - phase_began_s, phase.budget_s))
         totals += counted
         well = well and exit_code in (0, NO_TESTS)
+    whole = Lap("all", time.monotonic() - began_s, None if fast else SUITE_BUDGET_S)
+    print(f"seconds: {', '.join(map(str, [*laps, whole]))}")
     print(
         f"latchkey test: {totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped, "
-        f"check {'skipped' if fast else 'ok' if checked else 'FAILED'}, {time.monotonic() - began:.0f} s"
+        f"check {checked}, {whole.seconds:.0f} s"
     )
     return well
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cli.page import ensure_page
-from tests.support.browser import missing_browser, opened, started_browser
+from tests.support.browser import Motion, missing_browser, opened, started_browser
 from tests.support.fake_city import CENTRE_LAT, CENTRE_LON, FakeCity, reasons
 from tests.support.fake_city_server import Served, serving
 
@@ -50,9 +50,10 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture
-def page(browser: Browser, served: Served) -> Iterator[Page]:
-    """The page by a link to the middle of the city, live and showing all five."""
-    with opened(browser, f"{served.url}#15.5/{CENTRE_LAT}/{CENTRE_LON}") as shown:
+def page(browser: Browser, served: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page by a link to the middle of the city, live and showing all five; still, unless a test asks for motion."""
+    motion: Motion = getattr(request, "param", "reduce")
+    with opened(browser, f"{served.url}#15.5/{CENTRE_LAT}/{CENTRE_LON}", motion=motion) as shown:
         until_page(shown, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b0') !== null")
         yield shown
 
@@ -73,6 +74,7 @@ def test_it_starts_where_the_fleet_is_and_counts_it(browser: Browser, served: Se
         assert 0 < spot["y"] < 800
 
 
+@pytest.mark.parametrize("page", ["no-preference"], indirect=True)
 def test_changes_move_show_and_take_away(page: Page, served: Served) -> None:
     city = served.city
     city.devices["b0"].say(lat=CENTRE_LAT + 0.0005)

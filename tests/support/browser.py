@@ -3,8 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+Motion = Literal["no-preference", "reduce"]
+"""What the person has set: whether devices glide, or jump."""
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
@@ -46,10 +50,17 @@ def started_browser() -> Iterator[Browser]:
 
 @contextmanager
 def opened(
-    browser: Browser, url: str, *, width: int = 1280, height: int = 800, script: str = ""
+    browser: Browser,
+    url: str,
+    *,
+    width: int = 1280,
+    height: int = 800,
+    script: str = "",
+    motion: Motion = "no-preference",
 ) -> Iterator[Page]:
-    """A page with nothing remembered from others; `script` runs in it before the page's own."""
-    context = browser.new_context(viewport={"width": width, "height": height})
+    """A page with nothing remembered from others; `script` runs in it before the page's own. Motion that software
+    has to draw takes a whole core: a test that is not about it asks for a person's setting to reduce it."""
+    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion=motion)
     try:
         context.set_default_timeout(DEADLINE_MS)
         page = context.new_page()

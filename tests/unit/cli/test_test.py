@@ -1,6 +1,8 @@
+import re
 from pathlib import Path
 
-from cli.test import Totals, read_totals
+from cli.stack import CHECKOUT
+from cli.test import E2E_PLACES, PHASES, TRIALS, Lap, Totals, read_totals
 
 REPORT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="20" time="1.5"/></testsuites>
@@ -19,3 +21,26 @@ def test_a_run_that_left_no_report_counts_nothing(tmp_path: Path) -> None:
 
 def test_totals_of_phases_add_up() -> None:
     assert Totals(1, 2, 3) + Totals(10, 20, 30) == Totals(11, 22, 33)
+
+
+def test_the_trials_run_alone_and_nothing_runs_twice() -> None:
+    assert (CHECKOUT / TRIALS).is_file()
+    quick, e2e, faults = (" ".join(phase.arguments) for phase in PHASES)
+    assert "not (e2e or faults or page)" in quick
+    assert f"--ignore {TRIALS} -m e2e or faults or page" in e2e
+    assert faults == TRIALS
+
+
+def test_no_end_to_end_test_is_left_out() -> None:
+    marked = [
+        path.relative_to(CHECKOUT)
+        for path in (CHECKOUT / "tests").rglob("test_*.py")
+        if re.search(r"mark\.(e2e|faults|page)\b", path.read_text())
+    ]
+    assert len(marked) > len(E2E_PLACES)
+    assert [path for path in marked if not any(path.is_relative_to(place) for place in E2E_PLACES)] == []
+
+
+def test_a_lap_is_told_with_its_budget() -> None:
+    assert str(Lap("e2e", 48.4, 60)) == "e2e 48 s of 60 s"
+    assert str(Lap("check", 31.6)) == "check 32 s"
