@@ -26,6 +26,7 @@ EXAMPLES = [
     (name, example["name"], example["payload"])
     for name, message in SPEC["components"]["messages"].items()
     for example in message["examples"]
+    if "contentType" not in message
 ]
 
 
