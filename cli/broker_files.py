@@ -32,7 +32,11 @@ def broker_files(
     into: Annotated[
         Path, typer.Option(help="The folder that mosquitto reads; its data goes to data/ in it.")
     ],
-    address: Annotated[str, typer.Option(help="What both listeners bind to.")] = "0.0.0.0",
+    address: Annotated[
+        str,
+        typer.Option(help="What the listeners without TLS bind to; never beyond a machine or a container."),
+    ] = "127.0.0.1",
+    tls_address: Annotated[str, typer.Option(help="What the listeners with TLS bind to.")] = "0.0.0.0",
     device_port: Annotated[int, typer.Option(help="Listener for devices.")] = 1883,
     internal_port: Annotated[int, typer.Option(help="Listener for gateways.")] = 1884,
     certificates: Annotated[
@@ -57,7 +61,7 @@ def broker_files(
         users[BRIDGE_USER] = bridge_password
     tls = None
     if certificates is not None and (certificates / "server.crt").exists():
-        tls = TlsPlace(address=address, port=tls_port, certificate_port=certificate_port)
+        tls = TlsPlace(address=tls_address, port=tls_port, certificate_port=certificate_port)
     data = into / "data"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = BrokerPlace(
