@@ -94,6 +94,17 @@ async def beat(gateway: Gateway) -> None:
             continue
 
 
+async def hear_of_devices(gateway: Gateway) -> None:
+    """A device that is suspended, or whose keys changed, is known at once; the polls heal a notice that was lost."""
+    stores = gateway.stores
+    while True:
+        await gateway.commands.devices_changed.wait()
+        gateway.commands.devices_changed.clear()
+        with suppress(StoreUnavailable):
+            await stores.registry.refresh()
+            await stores.device_keys.refresh()
+
+
 async def export_to_broker(gateway: Gateway) -> None:
     """Keeps the broker's list of who may connect true, where this gateway was told to; complains of keys it cannot
     open."""
@@ -122,6 +133,7 @@ async def trim_history(gateway: Gateway) -> None:
         await asyncio.sleep(delay_s)
         try:
             trimmed = await gateway.stores.postgres_history.trim(gateway.clock.now_ms())
+            commands = await gateway.stores.commands.trim(gateway.clock.now_ms())
         except StoreUnavailable as error:
             telemetry.TRIMS.labels("failed").inc()
             log.warning("history_not_trimmed", reason=str(error)[:200])
@@ -133,6 +145,7 @@ async def trim_history(gateway: Gateway) -> None:
             partitions_made=trimmed.partitions_made,
             partitions_dropped=trimmed.partitions_dropped,
             quarantined=trimmed.quarantined,
+            commands=commands,
         )
         delay_s = TRIM_EVERY_S
 

@@ -67,6 +67,7 @@ TRIMS = _counter("history_trims", "Maintenance of the history, by result", ("res
 # --- hello and presence --------------------------------------------------------------------------
 WELCOMED = _counter("welcomed_hellos", "Hellos that were answered")
 HELLOS_DROPPED = _counter("dropped_hellos", "Hellos beyond the bound; their devices repeat them")
+ACKS_DROPPED = _counter("dropped_acks", "Acks beyond the bound; evidence settles what they were about")
 FELL_SILENT = _counter("silent_devices", "Devices that a sweep found quiet or lost", ("presence",))
 DEVICES = _gauge(
     "devices", "Devices whose live state this gateway holds in memory, by presence", ("presence",)

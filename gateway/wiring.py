@@ -4,12 +4,14 @@ import asyncio
 import random
 import secrets
 from collections.abc import Sequence
+from uuid import UUID
 
 from gateway import telemetry
 from gateway.broker_disk import BrokerDisk
 from gateway.broker_export import BrokerExport, BrokerFiles
+from gateway.command_ports import ArrivedAck
+from gateway.command_wiring import CommandParts
 from gateway.counting import MetricCounters
-from gateway.evidence import NothingOpen
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
 from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
 from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
@@ -25,6 +27,7 @@ from gateway.mqtt.shards import LaneKeeper
 from gateway.ports import Arrived, ArrivedHello, Clock, StoreUnavailable
 from gateway.settings import Settings
 from gateway.stores.broker_lists import PostgresBrokerLists
+from gateway.stores.commands import PostgresCommands
 from gateway.stores.device_keys import PostgresDeviceKeys
 from gateway.stores.history import PostgresHistory
 from gateway.stores.last_reports import PostgresLastReports
@@ -53,6 +56,9 @@ class Stores:
         self.registry = PostgresRegistry(dsn, clock)
         self.device_keys = PostgresDeviceKeys(dsn, settings.key_encryption_key, clock)
         self.broker_lists = PostgresBrokerLists(dsn)
+        self.commands = PostgresCommands(dsn)
+        self.bad_acks = PostgresHistory(dsn)
+        """A connection of its own: no batch of reports holds up what devices answer."""
         self.postgres_history = PostgresHistory(dsn)
         self.leases = PostgresLeases(dsn)
         self.quarantine = PostgresQuarantine(dsn)
@@ -68,6 +74,8 @@ class Stores:
         await self.quarantine.close()
         await self.leases.close()
         await self.postgres_history.close()
+        await self.bad_acks.close()
+        await self.commands.close()
         await self.broker_lists.close()
         await self.device_keys.close()
         await self.registry.close()
@@ -117,6 +125,18 @@ class Gateway:
 
     def _wire_flows(self) -> None:
         stores, clock, counters = self.stores, self.clock, self.counters
+        self.commands = CommandParts(
+            stores.commands,
+            stores.bad_acks,
+            stores.registry,
+            stores.device_keys,
+            link=self.sessions,
+            lanes=self.keeper,
+            settings=self.settings,
+            clock=clock,
+            chance=self.chance,
+            opened=self.sessions.want,
+        )
         self._rebuilding = asyncio.Lock()
         self._rebuild_ports = RebuildPorts(
             stores.last_reports,
@@ -137,12 +157,14 @@ class Gateway:
             self.sessions,
             self.silence,
             counters,
-            NothingOpen(),
+            self.commands.evidence,
         )
         self._reports = TakeReports(self._report_ports)
         self._taking = asyncio.Lock()
         """New reports and replayed ones take turns, so that each sees what the other has committed."""
-        self._hello_ports = HelloPorts(stores.registry, self.sessions, clock, counters)
+        self._hello_ports = HelloPorts(
+            stores.registry, self.sessions, clock, counters, stores.device_keys, self.commands.evidence
+        )
         self.reports: Intake[Arrived] = Intake(
             self._take_reports, self, clock, chance=self.chance, of="reports"
         )
@@ -164,6 +186,12 @@ class Gateway:
             self.sessions.acknowledge([hello.delivery for hello in hellos])
         else:
             self.hellos.take(hellos, 0)
+
+    def took_acks(self, acks: list[ArrivedAck]) -> None:
+        self.commands.took_acks(acks)
+
+    def broker_acked(self, tag: UUID, reason: str) -> None:
+        self.commands.broker_acked(tag, reason)
 
     def _without_malformed(self, arrived: list[Arrived]) -> list[Arrived]:
         """Counted and acknowledged instead of kept for a person: the sessions that never pause bring them."""
@@ -190,12 +218,13 @@ class Gateway:
             # Another may have written since this process last held the lane.
             self.beliefs.drop(lane)
             self.lanes_to_open.put_nowait(lane)
-        self.sessions.want(lanes)
+        self.commands.lanes_taken(lanes)
 
     def lanes_lost(self, lanes: frozenset[int]) -> None:
         telemetry.LANES_HELD.set(len(self.keeper.held))
         log.warning("lanes_lost", lanes=sorted(lanes))
         self.sessions.leave(lanes, "the lane is not ours")
+        self.commands.lanes_lost(lanes)
         for lane in lanes:
             self.beliefs.drop(lane)
             self.sweep.drop(lane)
@@ -221,6 +250,7 @@ class Gateway:
             reasons.append(f"Redis away: {stores.redis_watch.away}")
         if self.reports.failure:
             reasons.append(f"reports wait: {self.reports.failure}")
+        reasons += self.commands.waiting_reasons()
         if self.broker_disk.reason:
             reasons.append(self.broker_disk.reason)
         return reasons + self.sessions.not_live(frozenset(keeper.held))

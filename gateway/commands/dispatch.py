@@ -1,6 +1,6 @@
 """The straight line from an issued command to its frame on the wire: take, claim, publish, repeat, give up."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from gateway.commands.in_flight import (
     next_frame_ms,
     postponed,
 )
-from gateway.commands.moves import MovePorts, Telling, tell
+from gateway.commands.moves import MovePorts, Telling, only_lines, tell
 from gateway.commands.open_commands import OpenCommand, OpenCommands
 from gateway.commands.story import Story
 from gateway.core.command import OUT, Happening, Phase
@@ -62,6 +62,8 @@ class Dispatch:
     """`turn` is called after a notice, at `next_due_ms`, and again after it has raised; never twice at once."""
 
     def __init__(self, ports: DispatchPorts) -> None:
+        self.opened: Callable[[frozenset[int]], None] = lambda lanes: None
+        """Hears of lanes whose open commands are known: from here on no evidence for them is missed."""
         self._ports = ports
         self._moving = MovePorts(ports.store, ports.open, ports.counters)
         self._to_open: set[int] = set()
@@ -87,11 +89,11 @@ class Dispatch:
         """Something was issued: the next turn looks."""
         self._look_ms = 0
 
-    def broker_acked(self, tag: UUID) -> None:
-        """The broker has a QoS 1 frame of this command."""
+    def broker_acked(self, tag: UUID, reason: str = "success") -> None:
+        """The broker has answered a QoS 1 frame of this command."""
         one = self._ports.open.get(tag)
         if one is not None and not one.is_settled:
-            one.add_line(self._ports.clock.now_ms(), "broker_ack")
+            one.add_line(self._ports.clock.now_ms(), "broker_ack", reason=reason)
 
     def next_due_ms(self) -> int:
         """Unix ms of the next turn that has something to do."""
@@ -109,6 +111,10 @@ class Dispatch:
         await self._end_waiting()
         self._ports.counters.open_now(sum(not one.is_settled for one in self._ports.open))
 
+    async def write_lines(self) -> None:
+        """What no move has written yet, before the process ends. Raises StoreUnavailable."""
+        await tell({one.record.command_id: only_lines for one in self._ports.open if one.lines}, self._moving)
+
     # --- lanes -----------------------------------------------------------------------------------
 
     async def _open_lanes(self) -> None:
@@ -120,8 +126,10 @@ class Dispatch:
                 ports.open.learn(record)
             records = await ports.store.open_of(lanes)
             await self._resume([record for record in records if record.phase is not Phase.ISSUED])
-            self._lanes.update(self._to_open.intersection(lanes))
-            self._to_open.difference_update(lanes)
+            opened = frozenset(self._to_open.intersection(lanes))
+            self._lanes |= opened
+            self._to_open -= opened
+            self.opened(opened)
         elif now_ms >= self._reconcile_ms:
             self._reconcile_ms = now_ms + RECONCILE_MS
             for record in await ports.store.open_of(sorted(self._lanes)):
@@ -254,8 +262,6 @@ class Dispatch:
         one.add_line(now_ms, "published_again" if again else "published", copy=flight.frames + 1)
         ports.counters.sent(again=again)
 
-    # --- ends ------------------------------------------------------------------------------------
-
     async def _end_waiting(self) -> None:
         """Deadlines, and lines that nothing else has written."""
         now_ms = self._ports.clock.now_ms()
@@ -266,7 +272,7 @@ class Dispatch:
             if end is not None and end[0] <= now_ms:
                 tellings[record.command_id] = partial(_end, now_ms)
             elif one.lines and now_ms - one.lines[0].at_ms >= POLL_MS:
-                tellings[record.command_id] = _only_lines
+                tellings[record.command_id] = only_lines
         if tellings:
             await tell(tellings, self._moving)
 
@@ -292,7 +298,3 @@ def _end(now_ms: int, story: Story, one: OpenCommand) -> None:
         )
     else:
         story.happens(Happening.DEADLINE, now_ms, "deadline", reason="silence")
-
-
-def _only_lines(story: Story, one: OpenCommand) -> None:
-    """The lines go with whatever is told, and here nothing is."""

@@ -20,28 +20,41 @@ class DispatchLoop:
         self._dispatch = dispatch
         self._clock = clock
         self._awake = asyncio.Event()
+        self._ending = asyncio.Event()
+        self.failure = ""
+        """Why the last turn could not be finished; empty when it was."""
+        self.ended = asyncio.Event()
+        """Set when `run` has returned."""
 
     def wake(self) -> None:
         """Something was issued or answered: look now."""
         self._dispatch.noticed()
         self._awake.set()
 
+    def end(self) -> None:
+        """After the present turn: what was claimed is published, and nothing more is claimed."""
+        self._ending.set()
+        self._awake.set()
+
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
+        """Until cancelled, or told to end."""
+        while not self._ending.is_set():
             self._awake.clear()
             pause_s = await self._turn()
             try:
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout(0.0 if self._ending.is_set() else pause_s):
                     await self._awake.wait()
             except TimeoutError:
                 continue
+        self.ended.set()
 
     async def _turn(self) -> float:
         """How long nothing more is due."""
         try:
             await self._dispatch.turn()
         except StoreUnavailable as error:
-            log.warning("commands_wait", reason=str(error))
+            self.failure = str(error)[:200]
+            log.warning("commands_wait", reason=self.failure)
             return AGAIN_S
+        self.failure = ""
         return max(0.001, (self._dispatch.next_due_ms() - self._clock.now_ms()) / 1000)

@@ -49,6 +49,10 @@ async def tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
     raise StoreUnavailable("commands keep moving while they are judged")
 
 
+def only_lines(story: Story, one: OpenCommand) -> None:
+    """Lines that nothing has written yet go with whatever is told, and here nothing is."""
+
+
 def _move(
     command_id: UUID, telling: Telling, ports: MovePorts
 ) -> tuple[Move | None, tuple[TimelineEntry, ...]]:
@@ -56,7 +60,7 @@ def _move(
     if one is None:
         # Its lane was lost in between: whoever has it now judges.
         return None, ()
-    story = Story(one.record, one.lines)
+    story = Story(one.record, one.lines, one.incidents)
     telling(story, one)
     return story.move(), one.lines
 

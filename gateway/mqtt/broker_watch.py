@@ -4,7 +4,7 @@ from mqtt5 import PublishPacket
 
 from gateway import telemetry
 from gateway.mqtt.connection import Connection, Surroundings
-from gateway.mqtt.events import Opened, SessionSpec
+from gateway.mqtt.events import BrokerAcked, Opened, SessionSpec
 from gateway.mqtt.link import Link
 
 ALARM_SHARE = 0.5
@@ -48,6 +48,9 @@ class BrokerWatch:
     def opened(self, link: Link, event: Opened) -> None:
         """Implements `LinkSink`: another broker life counts from the start."""
         self._dropped = None
+
+    def broker_acked(self, event: BrokerAcked) -> None:
+        """Implements `LinkSink`: nothing is published on this session, so nothing is answered."""
 
     def took_publishes(self, link: Link, packets: list[PublishPacket], size_bytes: int) -> None:
         """Implements `LinkSink`."""

@@ -1,6 +1,7 @@
 """What an MQTT session is and what happens in it, as values."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from mqtt5 import PublishPacket
 
@@ -44,6 +45,15 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerAcked:
+    """The broker has answered a QoS 1 message of ours."""
+
+    tag: UUID
+    reason: str
+    """`success`, `no_matching_subscribers` (nobody was there to get it), or why it was refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The conversation is over and the connection must be closed."""
 
@@ -52,4 +62,4 @@ class Ended:
     """Another client connected with this client id."""
 
 
-Event = PublishPacket | Opened | Subscribed | Ended
+Event = PublishPacket | Opened | Subscribed | BrokerAcked | Ended

@@ -10,6 +10,7 @@ from firmware_protocol.codec import decode_hello, decode_report, encoding_of
 from firmware_protocol.errors import MalformedFrame, MalformedTopic, printable
 from firmware_protocol.messages import DeviceId, Hello, Report
 from firmware_protocol.topics import Address, Channel, parse_topic
+from gateway.command_ports import ArrivedAck
 from gateway.ports import Arrived, ArrivedHello, Delivery
 
 MAX_KNOWN_TOPICS = 400_000
@@ -60,8 +61,10 @@ class Inflow:
     reports: list[Arrived] = field(default_factory=list)
     """Reports, and whatever was malformed on any channel."""
     hellos: list[ArrivedHello] = field(default_factory=list)
+    acks: list[ArrivedAck] = field(default_factory=list)
+    """Still sealed."""
     unheard: list[Delivery] = field(default_factory=list)
-    """Messages on channels that nothing listens to yet: to be acknowledged at once."""
+    """Messages on channels that only devices listen to: to be acknowledged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,10 @@ class Inbound:
                     hello = place.grammar.decode_hello(frame)
                     inflow.hellos.append(
                         ArrivedHello(lane, place.device_id, hello, received_ms, delivery, encoding_of(frame))
+                    )
+                elif place.channel is Channel.ACK:
+                    inflow.acks.append(
+                        ArrivedAck(lane, place.device_id, frame, packet.topic, received_ms, delivery)
                     )
                 else:
                     inflow.unheard.append(delivery)

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
+from uuid import UUID
 
 from mqtt5 import PublishPacket
 
 from firmware_protocol.topics import ack_filter, hello_filter, report_filter
 from gateway import telemetry
+from gateway.command_ports import ArrivedAck
 from gateway.mqtt.connection import Connection, Surroundings
-from gateway.mqtt.events import Opened, SessionSpec
+from gateway.mqtt.events import BrokerAcked, Opened, SessionSpec
 from gateway.mqtt.inbound import Inbound, Origin
 from gateway.mqtt.link import Link
 from gateway.ports import Arrived, ArrivedHello, Clock, Delivery
@@ -25,6 +27,12 @@ class Receiver(Protocol):
 
     def took_hellos(self, hellos: list[ArrivedHello]) -> None:
         """Everything of one read, in order."""
+
+    def took_acks(self, acks: list[ArrivedAck]) -> None:
+        """Everything of one read, in order, still sealed."""
+
+    def broker_acked(self, tag: UUID, reason: str) -> None:
+        """The broker answered the command that was published with this tag."""
 
 
 def report_client_id(lane: int) -> str:
@@ -46,7 +54,7 @@ def lane_specs(lane: int, username: str, password: str) -> tuple[SessionSpec, Se
 
 
 class LaneSessions:
-    """Implements `ports.DeviceLink`, and hands on what the links receive."""
+    """Implements `ports.DeviceLink` and `command_ports.CommandLink`, and hands on what the links receive."""
 
     def __init__(
         self, specs: Mapping[int, tuple[SessionSpec, SessionSpec]], around: Surroundings, receiver: Receiver
@@ -125,6 +133,8 @@ class LaneSessions:
             self._receiver.took_reports(inflow.reports, size_bytes)
         if inflow.hellos:
             self._receiver.took_hellos(inflow.hellos)
+        if inflow.acks:
+            self._receiver.took_acks(inflow.acks)
         if inflow.unheard:
             telemetry.UNHEARD.inc(len(inflow.unheard))
             self.acknowledge(inflow.unheard)
@@ -138,6 +148,10 @@ class LaneSessions:
             log.info(
                 "session_opened", session=link.session.spec.client_id, session_present=event.session_present
             )
+
+    def broker_acked(self, event: BrokerAcked) -> None:
+        """Implements `LinkSink`."""
+        self._receiver.broker_acked(event.tag, event.reason)
 
     # --- DeviceLink ------------------------------------------------------------------------------
 
@@ -166,6 +180,12 @@ class LaneSessions:
         if not self._unflushed:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unflushed.add(lane)
+
+    def publish_command(self, lane: int, topic: str, payload: bytes, *, tag: UUID | None) -> bool:
+        """On the lane's own `now` session, in this very turn of the loop; False when nothing was sent."""
+        connection = self.nows.get(lane)
+        link = connection.link if connection is not None else None
+        return link is not None and link.publish_command(topic, payload, tag)
 
     def _flush(self) -> None:
         for lane in self._unflushed:

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Protocol, cast
+from uuid import UUID
 
 from mqtt5 import PublishPacket
 
-from gateway.mqtt.events import Ended, Event, Opened, Subscribed
+from gateway.mqtt.events import BrokerAcked, Ended, Event, Opened, Subscribed
 from gateway.mqtt.session import MAX_PACKET_BYTES, Session
 from gateway.ports import Clock
 
@@ -18,6 +19,9 @@ MAX_UNSENT_BYTES = 4 * 1024 * 1024
 """What may wait for a broker that does not read: 3 s of receipts at 15,000 reports/s; beyond it they are dropped,
 and the devices ask again."""
 
+MAX_UNSENT_BEFORE_COMMAND_BYTES = 64 * 1024
+"""What a broker that reads takes at once. Behind more a command would wait, and might be late."""
+
 
 class LinkSink(Protocol):
     """Who hears what a link receives."""
@@ -27,6 +31,9 @@ class LinkSink(Protocol):
 
     def opened(self, link: "Link", event: Opened) -> None:
         """The broker accepted the session."""
+
+    def broker_acked(self, event: BrokerAcked) -> None:
+        """The broker answered a command."""
 
 
 class Link(asyncio.BufferedProtocol):
@@ -126,6 +133,15 @@ class Link(asyncio.BufferedProtocol):
         """Queues a QoS 0 message until `flush`; False when it was dropped."""
         return self.unsent_bytes < MAX_UNSENT_BYTES and self.session.publish(topic, payload)
 
+    def publish_command(self, topic: str, payload: bytes, tag: UUID | None) -> bool:
+        """Sends it in this very turn of the loop, with QoS 1 if it has a tag; False when it was not sent."""
+        if self.unsent_bytes > MAX_UNSENT_BEFORE_COMMAND_BYTES or not self.session.publish(
+            topic, payload, tag
+        ):
+            return False
+        self.flush()
+        return True
+
     def flush(self) -> None:
         """Sends what the session has to say, in one write."""
         output = self.session.take_output(self._clock.monotonic_s())
@@ -162,6 +178,8 @@ class Link(asyncio.BufferedProtocol):
                     self._sink.opened(self, event)
                 case Subscribed() if not self.live.done():
                     self.live.set_result(None)
+                case BrokerAcked():
+                    self._sink.broker_acked(event)
                 case Ended():
                     self._verdict = event
                     self.abort(event.reason)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import Enum, auto
+from uuid import UUID
 
 from mqtt5 import (
     ConnAckPacket,
@@ -22,7 +23,8 @@ from mqtt5 import (
     read,
 )
 
-from gateway.mqtt.events import Ended, Event, Opened, SessionSpec, Subscribed
+from gateway.mqtt.events import BrokerAcked, Ended, Event, Opened, SessionSpec, Subscribed
+from gateway.mqtt.outgoing import Outgoing
 
 MAX_PACKET_BYTES = 48 * 1024
 """The largest frame with its topic and properties fits twice; the broker discards what is larger."""
@@ -48,7 +50,7 @@ class Session:
         "_connected_before",
         "_heard_at_s",
         "_out",
-        "_packet_id",
+        "_outgoing",
         "_paused_at_s",
         "_phase",
         "_pinged_at_s",
@@ -63,7 +65,7 @@ class Session:
         self.keep_alive_s = float(spec.keep_alive_s)
         self._phase = _Phase.CLOSED
         self._connected_before = False
-        self._packet_id = 0
+        self._outgoing = Outgoing()
         self._subscribe_id = 0
         self._out: list[bytes] = []
         self._heard_at_s = self._sent_at_s = 0.0
@@ -78,6 +80,7 @@ class Session:
     def open(self, now_s: float) -> None:
         """Starts a conversation on a new connection; whatever the old one left is forgotten."""
         self._phase = _Phase.CONNECTING
+        self._outgoing.open()
         self._heard_at_s = self._sent_at_s = now_s
         # The deadline of the answer to CONNECT is that of a PINGREQ.
         self._pinged_at_s = now_s
@@ -136,11 +139,19 @@ class Session:
         if self._phase in (_Phase.LIVE, _Phase.SUBSCRIBING):
             self._out.extend([PubAckPacket(packet_id).write() for packet_id in packet_ids])
 
-    def publish(self, topic: str, payload: bytes) -> bool:
-        """Queues a QoS 0 message, never retained; False, and nothing queued, while the session is not live."""
+    def publish(self, topic: str, payload: bytes, tag: UUID | None = None) -> bool:
+        """Queues a message, never retained; False, and nothing queued, while the session is not live. Without a tag
+        QoS 0. With one QoS 1: `BrokerAcked` follows unless the connection ends first, and then it is never sent
+        again; False also while the broker takes no more of these."""
         if self._phase is not _Phase.LIVE:
             return False
-        self._out.append(PublishPacket(topic, payload).write())
+        if tag is None:
+            self._out.append(PublishPacket(topic, payload).write())
+            return True
+        packet_id = self._outgoing.take(tag)
+        if packet_id is None:
+            return False
+        self._out.append(PublishPacket(topic, payload, qos=QoS.AT_LEAST_ONCE, packet_id=packet_id).write())
         return True
 
     def pause(self, now_s: float) -> None:
@@ -199,6 +210,10 @@ class Session:
             self._take_first(packet, events)
         elif isinstance(packet, SubAckPacket) and packet.packet_id == self._subscribe_id:
             self._take_suback(packet, events)
+        elif isinstance(packet, PubAckPacket):
+            tag = self._outgoing.settle(packet.packet_id)
+            if tag is not None:
+                events.append(BrokerAcked(tag, packet.reason_code.name.lower()))
         elif isinstance(packet, DisconnectPacket):
             taken_over = packet.reason_code is DisconnectReasonCode.SESSION_TAKEN_OVER
             self._end(events, f"disconnected by the broker: {packet.reason_code.name}", taken_over=taken_over)
@@ -216,6 +231,7 @@ class Session:
         # (MQTT 5, 3.2.2.3.14).
         if packet.server_keep_alive:
             self.keep_alive_s = float(packet.server_keep_alive)
+        self._outgoing.allow(packet.receive_max)
         self._pinged_at_s = None
         lost = self._connected_before and not packet.session_present and self.spec.session_expiry_s > 0
         self._connected_before = True
@@ -225,7 +241,7 @@ class Session:
 
     def _subscribe(self) -> None:
         """On every connect: a session that is present need not be subscribed."""
-        self._subscribe_id = self._next_packet_id()
+        self._subscribe_id = self._outgoing.subscribe_id()
         retained = RetainHandling.SEND_ALWAYS if self.spec.retained_too else RetainHandling.SEND_NEVER
         filters = [
             TopicFilter(
@@ -251,11 +267,6 @@ class Session:
         first, and a link that waited for the SUBACK behind it could not pause."""
         self._phase = _Phase.LIVE
         events.append(Subscribed())
-
-    def _next_packet_id(self) -> int:
-        """1 to 65,535, round and round."""
-        self._packet_id = self._packet_id % 0xFFFF + 1
-        return self._packet_id
 
     def _end(self, events: list[Event], reason: str, *, taken_over: bool = False) -> None:
         self._phase = _Phase.CLOSED

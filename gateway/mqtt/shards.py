@@ -10,6 +10,9 @@ from gateway.ports import Clock, Leases, StoreUnavailable
 RENEW_EVERY_S = 3.0
 """A lease lasts 10 s: two renewals may fail before another gateway can take it."""
 
+LEASE_S = 10.0
+"""As the store gives it. Counted from before the renewal was asked for, so never longer than the store counts."""
+
 TAKE_OVERS_MAX = 3
 TAKE_OVER_WINDOW_S = 30.0
 """Two gateways that take a lane from each other do so every few seconds; a hand-over happens once."""
@@ -65,12 +68,17 @@ class LaneKeeper:
         self._take_overs = TakeOvers()
         self._reading: asyncio.Lock = asyncio.Lock()
         self._read_from_s = float("-inf")
+        self._sure_until_s = float("-inf")
         self._closed = False
 
     @property
     def missing(self) -> frozenset[int]:
         """Wanted lanes that are not ours now."""
         return self._wanted - self.held.keys()
+
+    def lease_of(self, lane: int) -> int | None:
+        """Implements `command_ports.HeldLanes`: the number, while the lease cannot have run out yet."""
+        return self.held.get(lane) if self._clock.monotonic_s() < self._sure_until_s else None
 
     async def run(self) -> None:
         """Renews for ever."""
@@ -129,6 +137,7 @@ class LaneKeeper:
             return
         finally:
             self._read_from_s = began_at_s
+        self._sure_until_s = began_at_s + LEASE_S
         self.asked = True
         self.store_away = False
 

@@ -13,21 +13,41 @@ from gateway.command_ports import Issued, KeyReused, SlotBusy, TimelineEntry
 from gateway.core.command import Happening, Phase
 from gateway.ports import StoreUnavailable
 from gateway.stores.command_desk import PostgresCommandDesk
-from tests.support.command_world import BOOT, PostgresWorld, issued, moved, sent, surely, wish
+from tests.support.command_world import (
+    BOOT,
+    FakeWorld,
+    PostgresWorld,
+    World,
+    issued,
+    moved,
+    sent,
+    surely,
+    wish,
+)
 from tests.support.stored import ask
 
 
 @pytest.fixture
-async def world(database: str) -> AsyncIterator[PostgresWorld]:
+async def postgres(database: str) -> AsyncIterator[PostgresWorld]:
     made = PostgresWorld(database)
-    running = asyncio.create_task(made.desk.run())
+    running = asyncio.create_task(made.postgres_desk.run())
     yield made
     running.cancel()
     await asyncio.wait((running,))
     await made.close()
 
 
-async def test_what_is_issued_is_what_was_asked_for(world: PostgresWorld) -> None:
+@pytest.fixture(params=["fake", "postgres"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    if request.param == "fake":
+        yield FakeWorld()
+        return
+    made = PostgresWorld(request.getfixturevalue("database"))
+    yield made
+    await made.close()
+
+
+async def test_what_is_issued_is_what_was_asked_for(world: World) -> None:
     new = wish(
         world.device(), world.now_ms(), kind=CommandKind.CONFIGURE, slot=0, settings={"a": 1, "b": True}
     )
@@ -49,10 +69,10 @@ async def test_what_is_issued_is_what_was_asked_for(world: PostgresWorld) -> Non
     assert await world.desk.timeline(uuid4()) == []
 
 
-async def test_every_command_has_one_row_in_the_audit_log(world: PostgresWorld, database: str) -> None:
-    command = await issued(world)
-    await world.desk.cancel(command.command_id, world.now_ms(), "operator_admin:bob", "changed my mind")
-    await world.desk.cancel(command.command_id, world.now_ms(), "operator_admin:bob", "again")
+async def test_every_command_has_one_row_in_the_audit_log(postgres: PostgresWorld, database: str) -> None:
+    command = await issued(postgres)
+    await postgres.desk.cancel(command.command_id, postgres.now_ms(), "operator_admin:bob", "changed my mind")
+    await postgres.desk.cancel(command.command_id, postgres.now_ms(), "operator_admin:bob", "again")
     rows = ask(database, "select actor, role, action, subject, why from audit order by audit_no")
     assert rows == [
         ("ada", "staff", "command.issue", command.device_id, "a rider called"),
@@ -60,13 +80,13 @@ async def test_every_command_has_one_row_in_the_audit_log(world: PostgresWorld, 
     ]
 
 
-async def test_fences_rise_per_device(world: PostgresWorld) -> None:
+async def test_fences_rise_per_device(world: World) -> None:
     fences = [(await issued(world, slot=slot)).fence for slot in (1, 2, 3)]
     other = await issued(world, device=world.device("cabinet-b"))
     assert (fences, other.fence) == ([1, 2, 3], 1)
 
 
-async def test_a_key_stands_for_one_command(world: PostgresWorld) -> None:
+async def test_a_key_stands_for_one_command(world: World) -> None:
     new = wish(world.device(), world.now_ms())
     assert await world.desk.already("staff:ada", new.idempotency_key, new.request_digest) is None
     first = await world.desk.issue(new)
@@ -82,7 +102,7 @@ async def test_a_key_stands_for_one_command(world: PostgresWorld) -> None:
     assert await world.desk.already("staff:eve", new.idempotency_key, b"another") is None
 
 
-async def test_a_busy_slot_takes_no_second_one_shot_and_uses_up_no_key(world: PostgresWorld) -> None:
+async def test_a_busy_slot_takes_no_second_one_shot_and_uses_up_no_key(world: World) -> None:
     first = await sent(world, slot=1)
     busy = wish(world.device(), world.now_ms(), slot=1)
     assert await world.desk.issue(busy) == SlotBusy(first.command_id, Phase.SENT)
@@ -96,13 +116,14 @@ async def test_a_busy_slot_takes_no_second_one_shot_and_uses_up_no_key(world: Po
     assert not outcome.repeated
 
 
-async def test_what_was_sent_cannot_be_taken_back(world: PostgresWorld) -> None:
+async def test_what_was_sent_cannot_be_taken_back(world: World) -> None:
     command = await issued(world)
     at_ms = world.now_ms()
     gone = await world.desk.cancel(command.command_id, at_ms, "staff:ada", "a mistake")
     assert (gone.phase, gone.settled_ms, gone.revision) == (Phase.CANCELLED, at_ms, 2)
+    assert gone.reason == "cancelled"
     assert (await world.desk.timeline(command.command_id))[-1] == TimelineEntry(
-        at_ms, "settled", Phase.CANCELLED, {"by": "staff:ada", "why": "a mistake"}
+        at_ms, "cancelled", Phase.CANCELLED, {"by": "staff:ada", "why": "a mistake"}
     )
     flying = await sent(world)
     assert await world.desk.cancel(flying.command_id, at_ms, "staff:ada", "") == flying
@@ -111,7 +132,7 @@ async def test_what_was_sent_cannot_be_taken_back(world: PostgresWorld) -> None:
         await world.desk.cancel(uuid4(), at_ms, "staff:ada", "")
 
 
-async def test_what_was_never_answered_can_be_given_up(world: PostgresWorld) -> None:
+async def test_what_was_never_answered_can_be_given_up(world: World) -> None:
     silent = await moved(world, await sent(world), Happening.DEADLINE)
     given_up = await world.desk.abandon(
         silent.command_id, world.now_ms(), "staff:ada", "went there: it is shut"
@@ -120,7 +141,7 @@ async def test_what_was_never_answered_can_be_given_up(world: PostgresWorld) -> 
     assert (await issued(world, slot=silent.slot)).phase is Phase.ISSUED
 
 
-async def test_commands_of_a_device_page_by_page_newest_first(world: PostgresWorld) -> None:
+async def test_commands_of_a_device_page_by_page_newest_first(world: World) -> None:
     commands = [await issued(world, slot=slot) for slot in range(1, 6)]
     await issued(world, device=world.device("cabinet-b"))
     newest_first = commands[::-1]
@@ -131,48 +152,48 @@ async def test_commands_of_a_device_page_by_page_newest_first(world: PostgresWor
     assert await world.desk.of_device(device_no, before=commands[0].command_id, limit=9) == []
 
 
-async def test_whoever_waits_is_woken_when_it_is_settled(world: PostgresWorld) -> None:
-    command = await sent(world)
-    waits = [asyncio.create_task(world.desk.settled(command.command_id, timeout_s=60)) for _ in range(20)]
-    executed = await moved(world, command, Happening.ACK_EXECUTED)
-    confirmed = await moved(world, executed, Happening.DONE)
+async def test_whoever_waits_is_woken_when_it_is_settled(postgres: PostgresWorld) -> None:
+    command = await sent(postgres)
+    waits = [asyncio.create_task(postgres.desk.settled(command.command_id, timeout_s=60)) for _ in range(20)]
+    executed = await moved(postgres, command, Happening.ACK_EXECUTED)
+    confirmed = await moved(postgres, executed, Happening.DONE)
     assert await asyncio.gather(*waits) == [confirmed] * 20
-    assert await world.desk.settled(command.command_id, timeout_s=60) == confirmed
+    assert await postgres.desk.settled(command.command_id, timeout_s=60) == confirmed
 
 
-async def test_silence_is_an_answer_and_so_is_the_end_of_the_wait(world: PostgresWorld) -> None:
-    command = await sent(world)
-    assert await world.desk.settled(command.command_id, timeout_s=0.05) == command
-    assert await world.desk.settled(uuid4(), timeout_s=60) is None
-    waits = asyncio.create_task(world.desk.settled(command.command_id, timeout_s=60))
-    silent = await moved(world, command, Happening.DEADLINE)
+async def test_silence_is_an_answer_and_so_is_the_end_of_the_wait(postgres: PostgresWorld) -> None:
+    command = await sent(postgres)
+    assert await postgres.desk.settled(command.command_id, timeout_s=0.05) == command
+    assert await postgres.desk.settled(uuid4(), timeout_s=60) is None
+    waits = asyncio.create_task(postgres.desk.settled(command.command_id, timeout_s=60))
+    silent = await moved(postgres, command, Happening.DEADLINE)
     assert await waits == silent
 
 
-async def test_no_notice_is_missed_however_the_wait_and_the_end_meet(world: PostgresWorld) -> None:
+async def test_no_notice_is_missed_however_the_wait_and_the_end_meet(postgres: PostgresWorld) -> None:
     for _ in range(50):
-        command = await issued(world, kind=CommandKind.LOCATE, slot=0)
+        command = await issued(postgres, kind=CommandKind.LOCATE, slot=0)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        wait = asyncio.create_task(world.desk.settled(command.command_id, timeout_s=60))
+        wait = asyncio.create_task(postgres.desk.settled(command.command_id, timeout_s=60))
         gone, waited = await asyncio.gather(
-            world.desk.cancel(command.command_id, world.now_ms(), "staff:ada", ""), wait
+            postgres.desk.cancel(command.command_id, postgres.now_ms(), "staff:ada", ""), wait
         )
         assert waited == gone
         assert loop.time() - began_s < 30
 
 
-async def test_a_lost_listening_connection_costs_a_poll(world: PostgresWorld, database: str) -> None:
-    command = await sent(world)
-    wait = asyncio.create_task(world.desk.settled(command.command_id, timeout_s=60))
+async def test_a_lost_listening_connection_costs_a_poll(postgres: PostgresWorld, database: str) -> None:
+    command = await sent(postgres)
+    wait = asyncio.create_task(postgres.desk.settled(command.command_id, timeout_s=60))
     ask(database, "select pg_terminate_backend(pid) from pg_stat_activity "
         "where application_name = 'latchkey-desk-notices'")  # fmt: skip
-    assert await moved(world, command, Happening.DONE) == await wait
+    assert await moved(postgres, command, Happening.DONE) == await wait
 
 
 async def test_without_a_listener_the_poll_alone_answers(database: str) -> None:
     world = PostgresWorld(database)
-    polling = asyncio.create_task(world.desk._waits.poll(world.desk._done))
+    polling = asyncio.create_task(world.postgres_desk._waits.poll(world.postgres_desk._done))
     command = await sent(world)
     wait = asyncio.create_task(world.desk.settled(command.command_id, timeout_s=60))
     assert await moved(world, command, Happening.DONE) == await wait
@@ -180,18 +201,18 @@ async def test_without_a_listener_the_poll_alone_answers(database: str) -> None:
     await world.close()
 
 
-async def test_of_many_that_want_a_slot_one_gets_it(world: PostgresWorld, database: str) -> None:
+async def test_of_many_that_want_a_slot_one_gets_it(postgres: PostgresWorld, database: str) -> None:
     """A1: 64 at once from two pools, 100 rounds: one winner each, no deadlock, nobody fails."""
     other = PostgresCommandDesk(database, chance=lambda: 0.5)
-    device = world.device()
+    device = postgres.device()
     for _ in range(100):
-        wishes = [wish(device, world.now_ms()) for _ in range(64)]
-        desks = (world.desk, other)
+        wishes = [wish(device, postgres.now_ms()) for _ in range(64)]
+        desks = (postgres.desk, other)
         outcomes = await asyncio.gather(*(desks[n % 2].issue(new) for n, new in enumerate(wishes)))
         winners = [outcome.command for outcome in outcomes if isinstance(outcome, Issued)]
         assert len(winners) == 1
         assert {o.command_id for o in outcomes if isinstance(o, SlotBusy)} == {winners[0].command_id}
-        await world.desk.cancel(winners[0].command_id, world.now_ms(), "staff:ada", "")
+        await postgres.desk.cancel(winners[0].command_id, postgres.now_ms(), "staff:ada", "")
     assert ask(database, "select deadlocks from pg_stat_database where datname = current_database()") == [
         (0,)
     ]
@@ -200,12 +221,14 @@ async def test_of_many_that_want_a_slot_one_gets_it(world: PostgresWorld, databa
     await other.close()
 
 
-async def test_a_thousand_equal_requests_at_once_are_one_command(world: PostgresWorld, database: str) -> None:
+async def test_a_thousand_equal_requests_at_once_are_one_command(
+    postgres: PostgresWorld, database: str
+) -> None:
     """A4: the same key from two processes' pools; another body under it is told apart."""
     other = PostgresCommandDesk(database, chance=lambda: 0.5)
     key = "the same"
-    wishes = [wish(world.device(), world.now_ms(), idempotency_key=key) for _ in range(1_000)]
-    desks = (world.desk, other)
+    wishes = [wish(postgres.device(), postgres.now_ms(), idempotency_key=key) for _ in range(1_000)]
+    desks = (postgres.desk, other)
     outcomes = await asyncio.gather(*(desks[n % 2].issue(new) for n, new in enumerate(wishes)))
     commands = [outcome.command for outcome in outcomes if isinstance(outcome, Issued)]
     assert len(commands) == 1_000
@@ -217,19 +240,23 @@ async def test_a_thousand_equal_requests_at_once_are_one_command(world: Postgres
 
 
 async def test_an_answer_that_was_lost_is_found_under_the_same_key(
-    world: PostgresWorld, database: str
+    postgres: PostgresWorld, database: str
 ) -> None:
     """A11, A4: the backend is killed while it issues; the same request again gives one command."""
     kill = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey-desk'"
     for round_no in range(20):
         new = wish(
-            world.device(), world.now_ms(), kind=CommandKind.LOCATE, slot=0, idempotency_key=f"{round_no}"
+            postgres.device(),
+            postgres.now_ms(),
+            kind=CommandKind.LOCATE,
+            slot=0,
+            idempotency_key=f"{round_no}",
         )
-        first = asyncio.create_task(world.desk.issue(new))
+        first = asyncio.create_task(postgres.desk.issue(new))
         await asyncio.to_thread(ask, database, kill)
         with suppress(StoreUnavailable):
             await first
-        outcome = await surely(partial(world.desk.issue, new))
+        outcome = await surely(partial(postgres.desk.issue, new))
         assert isinstance(outcome, Issued)
         assert outcome.command.command_id == new.command_id
     assert ask(database, "select count(*) from command") == [(20,)]

@@ -26,8 +26,8 @@ async def test_old_commands_go_with_their_story_and_open_or_recent_ones_stay(dat
         ask(database, change)
     recent = await moved(world, await sent(world, slot=3), Happening.DONE)
     kept_key = ask(database, "select count(*) from command_key where made_at > now() - interval '1 day'")
-    assert await world.store.trim(world.now_ms()) == 1
-    assert await world.store.trim(world.now_ms()) == 0
+    assert await world.postgres_store.trim(world.now_ms()) == 1
+    assert await world.postgres_store.trim(world.now_ms()) == 0
     left = {row[0] for row in ask(database, "select command_id from command")}
     assert left == {waiting.command_id, recent.command_id}
     assert old.command_id not in {row[0] for row in ask(database, "select command_id from command_event")}

@@ -1,17 +1,26 @@
-"""Commands, and the stores they are kept in, for tests that run on PostgreSQL."""
+"""Commands, and where they are kept: PostgreSQL, and the fake that simulations use."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from msgspec import structs
 
 from firmware_protocol.commands import CommandKind
+from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import shard_of
 from gateway.clock import SystemClock
-from gateway.command_ports import CommandRecord, Issued, Move, NewCommand, TimelineEntry
+from gateway.command_ports import (
+    CommandDesk,
+    CommandRecord,
+    CommandStore,
+    Issued,
+    Move,
+    NewCommand,
+    TimelineEntry,
+)
 from gateway.core.command import Happening, advance
 from gateway.core.device import DeviceRecord
 from gateway.ports import StoreUnavailable
@@ -19,14 +28,19 @@ from gateway.stores.command_desk import PostgresCommandDesk
 from gateway.stores.commands import PostgresCommands
 from gateway.stores.device_rows import DEVICE_COLUMNS, device_record
 from gateway.stores.leases import PostgresLeases
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.commands import FakeCommands
+from tests.support.fakes.leases import LEASE_MS, FakeLeases
+from tests.support.fakes.registry import FakeRegistry
 from tests.support.stored import CABINET, ask, register
 
 Answer = TypeVar("Answer")
 
 OWNER = "gateway-a"
-DEVICE_ID = "cabinet-a"
+DEVICE_ID = DeviceId("cabinet-a")
+OTHER_ID = DeviceId("cabinet-b")
 BOOT = 1_790_000_000
-LANE = shard_of(DEVICE_ID)  # type: ignore[arg-type]  # a name of ours
+LANE = shard_of(DEVICE_ID)
 
 
 def wish(device: DeviceRecord, now_ms: int, **changes: Any) -> NewCommand:
@@ -61,15 +75,63 @@ def step(command: CommandRecord, happening: Happening, at_ms: int, **changes: An
     return structs.replace(Move(command.command_id, command.revision, happening, to, [entry]), **changes)
 
 
+class World(Protocol):
+    """A desk, a store and leases, where `DEVICE_ID` and `OTHER_ID` are registered."""
+
+    desk: CommandDesk
+    store: CommandStore
+
+    def now_ms(self) -> int: ...
+
+    def device(self, name: str = DEVICE_ID) -> DeviceRecord: ...
+
+    async def hold(self, owner: str = OWNER, lanes: Sequence[int] = range(16)) -> Mapping[int, int]:
+        """lane -> lease number for those that are the owner's now."""
+
+    def expire_leases(self) -> None:
+        """All run out."""
+
+
+class FakeWorld:
+    """In memory."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.leases = FakeLeases(self.clock)
+        self.fake = FakeCommands(self.clock, self.leases)
+        self.desk: CommandDesk = self.fake
+        self.store: CommandStore = self.fake
+        registry = FakeRegistry([CABINET])
+        self._devices = {
+            name: structs.replace(registry.register(name, CABINET.model), boot=BOOT)
+            for name in (DEVICE_ID, OTHER_ID)
+        }
+
+    def now_ms(self) -> int:
+        self.clock.advance(ms=1)
+        return self.clock.now_ms()
+
+    def device(self, name: str = DEVICE_ID) -> DeviceRecord:
+        return self._devices[DeviceId(name)]
+
+    async def hold(self, owner: str = OWNER, lanes: Sequence[int] = range(16)) -> Mapping[int, int]:
+        return await self.leases.take(owner, lanes)
+
+    def expire_leases(self) -> None:
+        self.clock.advance(ms=LEASE_MS)
+
+
 class PostgresWorld:
-    """A desk, a store and leases over one database, in which `DEVICE_ID` is registered."""
+    """Over one database."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
-        self.desk = PostgresCommandDesk(dsn, chance=lambda: 0.5)
-        self.store = PostgresCommands(dsn)
+        self.postgres_desk = PostgresCommandDesk(dsn, chance=lambda: 0.5)
+        self.postgres_store = PostgresCommands(dsn)
+        self.desk: CommandDesk = self.postgres_desk
+        self.store: CommandStore = self.postgres_store
         self.leases = PostgresLeases(dsn)
-        register(dsn, DEVICE_ID, "cabinet-b", model=CABINET)
+        register(dsn, DEVICE_ID, OTHER_ID, model=CABINET)
         ask(dsn, "update device set boot = %s", (BOOT,))
 
     def now_ms(self) -> int:
@@ -86,8 +148,8 @@ class PostgresWorld:
         ask(self.dsn, "update lease set expires_at = clock_timestamp() - interval '1 second'")
 
     async def close(self) -> None:
-        await self.desk.close()
-        await self.store.close()
+        await self.postgres_desk.close()
+        await self.postgres_store.close()
         await self.leases.close()
 
 
@@ -98,7 +160,7 @@ async def surely(ask_store: Callable[[], Awaitable[Answer]]) -> Answer:
             return await ask_store()
 
 
-async def issued(world: PostgresWorld, **changes: Any) -> CommandRecord:
+async def issued(world: World, **changes: Any) -> CommandRecord:
     """A command that is ISSUED now."""
     device = changes.pop("device", None) or world.device()
     outcome = await world.desk.issue(wish(device, world.now_ms(), **changes))
@@ -106,7 +168,7 @@ async def issued(world: PostgresWorld, **changes: Any) -> CommandRecord:
     return outcome.command
 
 
-async def sent(world: PostgresWorld, **changes: Any) -> CommandRecord:
+async def sent(world: World, **changes: Any) -> CommandRecord:
     """A command that is SENT now, by OWNER."""
     leases = await world.hold()
     command = await issued(world, **changes)
@@ -114,7 +176,7 @@ async def sent(world: PostgresWorld, **changes: Any) -> CommandRecord:
     return claimed
 
 
-async def moved(world: PostgresWorld, command: CommandRecord, *happenings: Happening) -> CommandRecord:
+async def moved(world: World, command: CommandRecord, *happenings: Happening) -> CommandRecord:
     """After these, one after the other."""
     for happening in happenings:
         answer = await world.store.move([step(command, happening, world.now_ms())])

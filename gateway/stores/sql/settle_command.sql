@@ -1,12 +1,13 @@
 -- A person takes back what was not sent, or gives up on what was never answered.
 with moved as (
     update command
-    set phase = %(after)s::text, revision = revision + 1, settled_at = %(at)s::timestamptz
+    set phase = %(after)s::text, revision = revision + 1, reason = %(after)s::text,
+        settled_at = %(at)s::timestamptz
     where command_id = %(command_id)s and phase = %(before)s
     returning *
 ), told as (
     insert into command_event (operator_id, command_id, at, what, phase, detail)
-    select operator_id, command_id, %(at)s, 'settled', phase,
+    select operator_id, command_id, %(at)s, phase, phase,
            jsonb_build_object('by', %(by)s::text, 'why', %(why)s::text)
     from moved
 )

@@ -65,7 +65,10 @@ def test_one_key_encryption_key_follows_another() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "a:", f"{NEW},", NEW[4:], "a b:" + NEW[4:], NEW[:-8], f"{NEW},{NEW}", "a:" + "!" * 44]
+    "text",
+    ["", "x", "a:", f"{NEW},", NEW[4:], "a b:" + NEW[4:], NEW[:-8], f"{NEW},{NEW}", "a:" + "!" * 44],
+    # Two processes that share the tests must give them the same names, and the key is another in each.
+    ids=range(9),
 )
 def test_a_wrong_setting_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(BadKeyEncryptionKey, match="latchkey key new") as refused:

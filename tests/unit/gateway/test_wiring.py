@@ -23,6 +23,9 @@ async def test_lanes_that_come_are_opened_and_lanes_that_go_are_left() -> None:
     gateway = lonely_gateway()
     gateway.lanes_taken(frozenset({3}))
     assert gateway.lanes_to_open.get_nowait() == 3
+    # Not before it is known what their reports may settle.
+    assert not gateway.sessions.reports[3].wanted.is_set()
+    gateway.commands.dispatch.opened(frozenset({3}))
     assert gateway.sessions.reports[3].wanted.is_set()
     assert not gateway.sessions.reports[7].wanted.is_set()
     gateway.lanes_lost(frozenset({3}))

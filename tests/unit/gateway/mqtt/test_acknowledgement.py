@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from mqtt5 import (
     ConnAckPacket,
@@ -15,6 +16,7 @@ from mqtt5 import (
     read,
 )
 
+from gateway.command_ports import ArrivedAck
 from gateway.mqtt.connection import Address, Connection, Surroundings
 from gateway.mqtt.lane_sessions import LaneSessions, lane_specs
 from gateway.mqtt.link import Link
@@ -78,6 +80,12 @@ class Receiver:
 
     def took_hellos(self, hellos: list[ArrivedHello]) -> None:
         raise AssertionError("nobody said hello")
+
+    def took_acks(self, acks: list[ArrivedAck]) -> None:
+        raise AssertionError("nobody answered")
+
+    def broker_acked(self, tag: UUID, reason: str) -> None:
+        raise AssertionError("nothing was commanded")
 
 
 async def _may_connect(connection: Connection) -> bool:

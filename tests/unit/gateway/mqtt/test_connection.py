@@ -8,7 +8,7 @@ from mqtt5 import PublishPacket
 
 from gateway.clock import SystemClock
 from gateway.mqtt.connection import Address, Connection, Surroundings
-from gateway.mqtt.events import Opened, SessionSpec
+from gateway.mqtt.events import BrokerAcked, Opened, SessionSpec
 from gateway.mqtt.link import Link
 from gateway.ports import StoreUnavailable
 from tests.support.mqtt_peer import MqttPeer, mqtt_peer
@@ -39,6 +39,9 @@ class Lane:
         self.taken_over += 1
 
     def took_publishes(self, link: Link, packets: list[PublishPacket], size_bytes: int) -> None:
+        raise AssertionError("nothing is published here")
+
+    def broker_acked(self, event: BrokerAcked) -> None:
         raise AssertionError("nothing is published here")
 
     def opened(self, link: Link, event: Opened) -> None:

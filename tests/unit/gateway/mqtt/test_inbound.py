@@ -10,7 +10,7 @@ from mqtt5 import PublishPacket, QoS
 from firmware_protocol.codec import Encoding, encode_hello, encode_report
 from firmware_protocol.errors import MalformedTopic
 from firmware_protocol.messages import DeviceId, Hello, Report
-from firmware_protocol.topics import Address, Channel, ack_topic, hello_topic, report_topic
+from firmware_protocol.topics import Address, Channel, ack_topic, command_topic, hello_topic, report_topic
 from gateway.mqtt import inbound
 from gateway.mqtt.inbound import Inbound, Origin, OwnGrammar
 from gateway.ports import Delivery
@@ -89,12 +89,21 @@ def test_another_grammar_is_asked_for_topics_the_first_does_not_know() -> None:
     assert [arrived.report for arrived in inflow.reports] == [Report(battery_pct=42)]
 
 
-def test_acks_wait_for_nobody_and_qos_0_has_no_packet_id() -> None:
+def test_acks_are_handed_on_sealed_and_qos_0_has_no_packet_id() -> None:
+    sealed = b"\xd1whatever: only a flow has keys"
     inflow = Inbound().take(
-        [packet(ack_topic(DEVICE), b"{}"), packet(report_topic(DEVICE), b"{}", None)], ORIGIN, 1
+        [packet(ack_topic(DEVICE), sealed), packet(report_topic(DEVICE), b"{}", None)], ORIGIN, 1
     )
-    assert [one.packet_id for one in inflow.unheard] == [5]
+    (ack,) = inflow.acks
+    assert (ack.lane, ack.device_id, ack.frame) == (ORIGIN.lane, DEVICE, sealed)
+    assert (ack.topic, ack.received_ms, ack.delivery.packet_id) == (ack_topic(DEVICE), 1, 5)
+    assert inflow.unheard == []
     assert inflow.reports[0].delivery.packet_id == 0
+
+
+def test_what_only_devices_listen_to_is_heard_by_nobody() -> None:
+    inflow = Inbound().take([packet(command_topic(DEVICE), b"an echo")], ORIGIN, 1)
+    assert ([one.packet_id for one in inflow.unheard], inflow.acks, inflow.reports) == ([5], [], [])
 
 
 def test_the_memory_of_topics_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
 
-from mqtt5 import PubAckPacket, PublishPacket
+from mqtt5 import PubAckPacket, PublishPacket, QoS
 
 from firmware_protocol.codec import Encoding, encode_hello
 from firmware_protocol.messages import DeviceId, Hello
-from firmware_protocol.topics import ack_topic, hello_topic, report_topic, shard_of
+from firmware_protocol.topics import ack_topic, command_topic, hello_topic, report_topic, shard_of
 from gateway.clock import SystemClock
+from gateway.command_ports import ArrivedAck
 from gateway.mqtt.connection import Address, Connection, Surroundings
 from gateway.mqtt.lane_sessions import LaneSessions, lane_specs, now_client_id, report_client_id
 from gateway.ports import Arrived, ArrivedHello, Delivery
@@ -27,12 +29,20 @@ class Receiver:
     def __init__(self) -> None:
         self.reports: list[Arrived] = []
         self.hellos: list[ArrivedHello] = []
+        self.acks: list[ArrivedAck] = []
+        self.broker_acks: list[tuple[UUID, str]] = []
 
     def took_reports(self, arrived: list[Arrived], size_bytes: int) -> None:
         self.reports += arrived
 
     def took_hellos(self, hellos: list[ArrivedHello]) -> None:
         self.hellos += hellos
+
+    def took_acks(self, acks: list[ArrivedAck]) -> None:
+        self.acks += acks
+
+    def broker_acked(self, tag: UUID, reason: str) -> None:
+        self.broker_acks.append((tag, reason))
 
 
 async def always(connection: Connection) -> bool:
@@ -90,8 +100,11 @@ async def test_while_reports_pause_hellos_come_and_answers_go() -> None:
         now = at(peer, now_client_id(LANE))
         frame = encode_hello(Hello(power_on_id=1, model="m"), encoding=Encoding.JSON)
         now.publish((hello_topic(DEVICE), frame), (ack_topic(DEVICE), b"{}"))
-        await until_async(lambda: receiver.hellos and now.of_type(PubAckPacket))
-        # Nobody listens to acks yet, so they are acknowledged at once; a hello only when it is settled.
+        await until_async(lambda: receiver.hellos and receiver.acks)
+        # Both are acknowledged when a flow has settled them, not before.
+        assert now.of_type(PubAckPacket) == []
+        sessions.acknowledge([receiver.acks[0].delivery])
+        await until_async(lambda: now.of_type(PubAckPacket))
         assert [packet.packet_id for packet in now.of_type(PubAckPacket)] == [2]
         sessions.publish(LANE, "welcome", b"1")
         sessions.publish(LANE, "welcome", b"2")
@@ -99,6 +112,29 @@ async def test_while_reports_pause_hellos_come_and_answers_go() -> None:
         assert receiver.reports == []
         sessions.resume_reports()
         await until_async(lambda: receiver.reports)
+
+
+async def test_commands_leave_on_the_now_session_and_the_brokers_word_comes_back() -> None:
+    async with sessions_of_two_lanes() as (peer, sessions, receiver):
+        tag = uuid4()
+        assert sessions.publish_command(LANE, command_topic(DEVICE), b"one-shot", tag=None)
+        assert sessions.publish_command(LANE, command_topic(DEVICE), b"again", tag=tag)
+        now = at(peer, now_client_id(LANE))
+        await until_async(lambda: len(now.of_type(PublishPacket)) == 2)
+        first, second = now.of_type(PublishPacket)
+        assert (first.qos, first.retain, second.qos, second.retain) == (
+            QoS.AT_MOST_ONCE,
+            False,
+            QoS.AT_LEAST_ONCE,
+            False,
+        )
+        now.transport.write(PubAckPacket(second.packet_id or 0).write())
+        await until_async(lambda: receiver.broker_acks)
+        assert receiver.broker_acks == [(tag, "success")]
+        elsewhere = next(lane for lane in range(16) if lane not in LANES)
+        assert not sessions.publish_command(elsewhere, command_topic(DEVICE), b"", tag=None)
+        sessions.leave(LANES, "not ours")
+        assert not sessions.publish_command(LANE, command_topic(DEVICE), b"", tag=None)
 
 
 async def test_a_lane_that_is_left_is_not_live_and_publishes_nothing() -> None:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 from mqtt5 import DisconnectPacket, PubAckPacket, PublishPacket
 
 from gateway.clock import SystemClock
-from gateway.mqtt.events import Opened, SessionSpec
-from gateway.mqtt.link import READ_BUFFER_BYTES, Link
+from gateway.mqtt.events import BrokerAcked, Opened, SessionSpec
+from gateway.mqtt.link import MAX_UNSENT_BEFORE_COMMAND_BYTES, READ_BUFFER_BYTES, Link
 from gateway.mqtt.session import Session
 from tests.support.mqtt_peer import MqttPeer, mqtt_peer
 from tests.support.waiting import until_async
@@ -20,10 +21,14 @@ class Sink:
     def __init__(self) -> None:
         self.packets: list[PublishPacket] = []
         self.sizes: list[int] = []
+        self.broker_acks: list[BrokerAcked] = []
 
     def took_publishes(self, link: Link, packets: list[PublishPacket], size_bytes: int) -> None:
         self.packets += packets
         self.sizes.append(size_bytes)
+
+    def broker_acked(self, event: BrokerAcked) -> None:
+        self.broker_acks.append(event)
 
     def opened(self, link: Link, event: Opened) -> None:
         assert event.session_present
@@ -77,6 +82,25 @@ async def test_a_message_waits_for_flush_and_leaves_with_others() -> None:
         link.flush()
         await until_async(lambda: len(peer.links[0].of_type(PublishPacket)) == 2)
         assert [packet.topic for packet in peer.links[0].of_type(PublishPacket)] == ["a", "b"]
+
+
+async def test_a_command_leaves_at_once_and_never_behind_what_the_broker_does_not_take() -> None:
+    async with linked() as (peer, link, sink):
+        tag = uuid4()
+        assert link.publish_command("a", b"1", None)
+        assert link.publish_command("b", b"2", tag)
+        await until_async(lambda: len(peer.links[0].of_type(PublishPacket)) == 2)
+        peer.links[0].transport.write(
+            PubAckPacket(peer.links[0].of_type(PublishPacket)[1].packet_id or 0).write()
+        )
+        await until_async(lambda: sink.broker_acks)
+        assert sink.broker_acks == [BrokerAcked(tag, "success")]
+        peer.links[0].transport.pause_reading()
+        while link.unsent_bytes <= MAX_UNSENT_BEFORE_COMMAND_BYTES:
+            link.publish("c", b"x" * 40_000)
+            link.flush()
+        assert not link.publish_command("d", b"late", None)
+        assert link.publish("e", b"a welcome may wait")
 
 
 async def test_disconnect_says_goodbye() -> None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from gateway.mqtt.shards import TAKE_OVERS_MAX, LaneKeeper, TakeOvers
+from gateway.mqtt.shards import LEASE_S, TAKE_OVERS_MAX, LaneKeeper, TakeOvers
 from gateway.ports import StoreUnavailable
+from gateway.stores import leases as leases_of_postgresql
 from tests.support.fakes.clock import FakeClock
-from tests.support.fakes.leases import FakeLeases
+from tests.support.fakes.leases import LEASE_MS, FakeLeases
 
 
 class Observed:
@@ -118,3 +119,19 @@ def test_take_overs_far_apart_are_hand_overs() -> None:
     take_overs = TakeOvers()
     assert not any(take_overs.note(3, now_s) for now_s in (0.0, 20.0, 40.0, 60.0))
     assert take_overs.note(3, 61.0)
+
+
+async def test_a_lease_number_is_given_only_while_the_lease_cannot_have_run_out() -> None:
+    clock = FakeClock()
+    leases = FakeLeases(clock)
+    one, _ = keeper(leases, clock)
+    assert one.lease_of(3) is None
+    await one.confirm(3)
+    assert one.lease_of(3) == one.held[3]
+    assert one.lease_of(4) is None
+    clock.advance(ms=LEASE_MS - 1)
+    assert one.lease_of(3) is not None
+    clock.advance(ms=1)
+    assert one.lease_of(3) is None
+    assert 3 in one.held
+    assert LEASE_S == leases_of_postgresql.LEASE_S

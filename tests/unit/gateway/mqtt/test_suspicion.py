@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from mqtt5 import ConnAckPacket, SubAckPacket, SubAckReasonCode, SubscribePacket, read
 
 from gateway.clock import SystemClock
+from gateway.command_ports import ArrivedAck
 from gateway.mqtt.connection import Address, Connection, Surroundings
 from gateway.mqtt.lane_sessions import LaneSessions, lane_specs
 from gateway.ports import Arrived, ArrivedHello
@@ -64,6 +66,12 @@ class Nobody:
 
     def took_hellos(self, hellos: list[ArrivedHello]) -> None:
         raise AssertionError("nobody says hello")
+
+    def took_acks(self, acks: list[ArrivedAck]) -> None:
+        raise AssertionError("nobody answers")
+
+    def broker_acked(self, tag: UUID, reason: str) -> None:
+        raise AssertionError("nothing is commanded")
 
 
 async def _may_connect(connection: Connection) -> bool:
