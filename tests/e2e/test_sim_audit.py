@@ -74,9 +74,9 @@ async def test_the_gateway_believes_what_the_devices_know(
 ) -> None:
     plan = RunPlan(
         Address("127.0.0.1", stack.broker.device_port),
-        rate_per_s=250.0,
+        rate_per_s=500.0,
         gather_s=60.0,
-        for_s=4.0,
+        for_s=2.0,
         profile=profile,
         kept_share=0.1,
         last_words=True,
