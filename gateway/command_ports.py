@@ -107,6 +107,9 @@ class NewCommand(Struct, frozen=True):
     request_digest: bytes
     """SHA-256 of what was asked, so that the same key with another body is told apart."""
     claim_id: str = ""
+    last_fence: int = 0
+    """Of the slot, in the state that `openings_before` and `unit_before` are from: the store drops both when a
+    one-shot with a higher fence was CONFIRMED, EXECUTED_LATE or ABANDONED in that slot, since they are older."""
     openings_before: int | None = None
     unit_before: str = ""
 

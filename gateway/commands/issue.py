@@ -162,6 +162,7 @@ def _new_command(
         idempotency_key=wish.idempotency_key,
         request_digest=digest,
         claim_id=wish.claim_id,
+        last_fence=place.last_fence if place is not None else 0,
         # A saved state may be older than the last opening: no count is better than a wrong one.
         openings_before=place.openings if place is not None and is_live else None,
         unit_before=place.unit_id if place is not None else "",

@@ -72,13 +72,15 @@ def _learn(
 ) -> None:
     for command_id, record in moved.items():
         move, written = told[command_id]
+        kinds = frozenset(one.kind for one in move.incidents) if move is not None else frozenset()
         one = ports.open.get(command_id)
         was = one.record.phase if one is not None else record.phase
         if one is not None:
             # Lines may have been added while the store worked.
             one.lines = one.lines[len(written) :]
+            one.incidents |= kinds
             ports.open.learn(record)
         if record.phase in ENDS and was is not record.phase:
             ports.counters.ended(record)
-        for incident in move.incidents if move is not None else ():
-            ports.counters.incident(incident.kind)
+        for kind in sorted(kinds):
+            ports.counters.incident(kind)

@@ -26,6 +26,8 @@ class OpenCommand(Struct):
     answered: tuple[int, str] | None = None
     """Result and reason of the newest ack."""
     probe: Probe | None = None
+    incidents: frozenset[str] = frozenset()
+    """Kinds that are in the store."""
 
     @property
     def is_settled(self) -> bool:

@@ -12,7 +12,14 @@ NO_DETAIL: Detail = {}
 class Story:
     """Facts are told in their order; what changes nothing and says nothing new leaves no trace."""
 
-    def __init__(self, command: CommandRecord, lines: tuple[TimelineEntry, ...] = ()) -> None:
+    def __init__(
+        self,
+        command: CommandRecord,
+        lines: tuple[TimelineEntry, ...] = (),
+        known: frozenset[str] = frozenset(),
+    ) -> None:
+        """`known` kinds of incident are not told again."""
+        self._known = known
         self._command = command
         self._happening: Happening | None = None
         self._entries = list(lines)
@@ -46,7 +53,7 @@ class Story:
     def incident(self, kind: str, at_ms: int, detail: Detail = NO_DETAIL) -> None:
         """Something that must never happen; the store keeps one per kind."""
         command = self._command
-        if all(one.kind != kind for one in self._incidents):
+        if kind not in self._known and all(one.kind != kind for one in self._incidents):
             found = Incident(command.device_no, command.operator_id, kind, at_ms, command.command_id, detail)
             self._incidents.append(found)
             self.says(at_ms, "incident", {**detail, "kind": kind})

@@ -20,11 +20,11 @@ COMMAND_COLUMNS = (
 NEW_COMMAND_ROW = """
     row(%(command_id)s::uuid, %(operator_id)s::int, %(device_no)s::int, %(device_id)s::text, %(shard)s::smallint,
         %(model)s::text, %(firmware)s::text, %(kind)s::smallint, %(one_shot)s::boolean, %(slot)s::smallint,
-        %(settings)s::jsonb, %(boot)s::bigint, null, %(issued_at)s::timestamptz, %(not_after)s::timestamptz,
-        'issued', 1, 0, null, null, '', %(requested_by)s::text, %(claim_id)s::text, %(openings_before)s::bigint,
-        %(unit_before)s::text)::command
+        %(settings)s::jsonb, %(boot)s::bigint, %(last_fence)s::bigint, %(issued_at)s::timestamptz,
+        %(not_after)s::timestamptz, 'issued', 1, 0, null, null, '', %(requested_by)s::text, %(claim_id)s::text,
+        %(openings_before)s::bigint, %(unit_before)s::text)::command
 """
-"""As the table has its columns; the fence is given by whoever inserts it."""
+"""As the table has its columns; the fence is the last one that the caller knows of, the command gets its own."""
 
 
 def command_record(row: Sequence[Any]) -> CommandRecord:
@@ -77,6 +77,7 @@ def new_command_arguments(new: NewCommand) -> dict[str, Any]:
         "slot": new.slot,
         "settings": Jsonb(dict(new.settings)),
         "boot": device.boot,
+        "last_fence": new.last_fence,
         "issued_at": instant(new.issued_ms),
         "not_after": instant(new.not_after_ms),
         "requested_by": new.requested_by,

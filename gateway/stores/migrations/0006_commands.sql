@@ -100,6 +100,8 @@ create function latchkey_issue_command(
     asked command, asked_key text, asked_digest bytea, asked_at timestamptz, asked_why text, asked_what jsonb,
     out outcome text, out answer command
 ) language plpgsql as $$
+declare
+    last_fence_known bigint := asked.fence;
 begin
     -- A request with the same key waits here until the first is committed, and finds what that one made.
     insert into command_key (principal, key, operator_id, digest, command_id)
@@ -125,6 +127,15 @@ begin
         end if;
         -- Commands of one device queue up at its row.
         update device set fence = fence + 1 where device_no = asked.device_no returning fence into asked.fence;
+        -- What was counted before a command that was executed since is no count to compare with.
+        if (asked.openings_before is not null or asked.unit_before <> '') and exists (
+            select from command
+            where device_no = asked.device_no and fence > last_fence_known and slot = asked.slot and one_shot
+                and phase in ('confirmed', 'executed_late', 'abandoned')
+        ) then
+            asked.openings_before := null;
+            asked.unit_before := '';
+        end if;
         insert into command select asked.*
         on conflict (device_no, slot) where one_shot and settled_at is null do nothing
         returning * into answer;
@@ -139,7 +150,7 @@ begin
     perform pg_notify('lk_cmd_' || lpad(to_hex(asked.shard::int), 2, '0'), '');
     -- The last one, because it takes the lock of the chain.
     perform audit_append(
-        asked.operator_id, substr(asked.requested_by, strpos(asked.requested_by, ':') + 1),
-        split_part(asked.requested_by, ':', 1), 'command.issue', asked.device_id, asked_why, null, asked_what
+        asked.operator_id, asked.requested_by, split_part(asked.requested_by, ':', 1), 'command_issue',
+        'device:' || asked.device_id, asked_why, null, asked_what
     );
 end $$;

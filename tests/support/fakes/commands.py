@@ -101,7 +101,7 @@ class FakeCommands:
     ) -> Sequence[CommandRecord]:
         await self._interruptions.point("commands.claim")
         claimed = [
-            self._claim(command.command_id, leases, at_ms)
+            self._claim(command.command_id, owner, leases, at_ms)
             for command in commands
             if self._may_claim(command.command_id, owner, leases)
         ]
@@ -146,6 +146,14 @@ class FakeCommands:
             same = record.device_no == device_no and record.slot == new.slot and record.phase not in SETTLED
             if same and SAFETY[record.kind] is SafetyClass.ONE_SHOT:
                 return SlotBusy(record.command_id, record.phase)
+        stale = one_shot and any(
+            record.device_no == device_no
+            and record.slot == new.slot
+            and record.fence > new.last_fence
+            and SAFETY[record.kind] is SafetyClass.ONE_SHOT
+            and record.phase in (Phase.CONFIRMED, Phase.EXECUTED_LATE, Phase.ABANDONED)
+            for record in self.rows.values()
+        )
         fence = self.fences[device_no] = self.fences.get(device_no, 0) + 1
         record = self.rows[new.command_id] = CommandRecord(
             command_id=new.command_id,
@@ -165,8 +173,8 @@ class FakeCommands:
             revision=1,
             requested_by=new.requested_by,
             claim_id=new.claim_id,
-            openings_before=new.openings_before,
-            unit_before=new.unit_before,
+            openings_before=None if stale else new.openings_before,
+            unit_before="" if stale else new.unit_before,
         )
         self.lines[new.command_id] = [
             TimelineEntry(new.requested_ms, "requested", Phase.ISSUED),
@@ -194,14 +202,17 @@ class FakeCommands:
             return False
         return self._leases is None or self._leases.is_held(owner, lane, leases[lane])
 
-    def _claim(self, command_id: UUID, leases: Mapping[int, int], at_ms: int) -> CommandRecord:
+    def _claim(self, command_id: UUID, owner: str, leases: Mapping[int, int], at_ms: int) -> CommandRecord:
         record = self.rows[command_id]
-        self.lines[command_id].append(TimelineEntry(at_ms, "claimed", Phase.SENT))
+        lease_no = leases[shard_of(record.device_id)]
+        self.lines[command_id].append(
+            TimelineEntry(at_ms, "claimed", Phase.SENT, {"owner": owner, "lease_no": lease_no})
+        )
         claimed = self.rows[command_id] = structs.replace(
             record,
             phase=Phase.SENT,
             revision=record.revision + 1,
-            lease_no=leases[shard_of(record.device_id)],
+            lease_no=lease_no,
             sent_ms=at_ms,
         )
         return claimed
