@@ -126,8 +126,11 @@ async def _probe(rig: LoadRig, url: str, *, seconds: float, first: int) -> Stopw
     async with AsyncExitStack() as until_done:
         relay = until_done.enter_context(child(arguments, rig.gateway.environment, rig.folder / "relay.log"))
         relay_port = int(await asyncio.to_thread(relay.read_line))
+        who = {"Authorization": f"Bearer {rig.stack.token('operator_admin')}"}
         for where, follow in ((url, watch.follow_map), (f"ws://127.0.0.1:{relay_port}", watch.follow_relay)):
-            socket = await until_done.enter_async_context(connect(where, compression=None, max_size=None))
+            socket = await until_done.enter_async_context(
+                connect(where, compression=None, max_size=None, additional_headers=who)
+            )
             if where is url:
                 request: Mapping[str, Any] = {"type": "watch", "id": 1, "box": BOX, "zoom": 9}
                 await socket.send(msgspec.json.encode({**request, "availability": "any"}).decode())

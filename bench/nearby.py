@@ -147,7 +147,8 @@ def _measure_sockets(result: Result, stack: Stack, folder: Path, asked: Question
     try:
         began_s = time.monotonic()
         api.start()
-        with HttpConnection(api.http_port) as http, RedisConnection(stack.redis.url()) as raw:
+        token = stack.token("operator_admin")
+        with HttpConnection(api.http_port, token=token) as http, RedisConnection(stack.redis.url()) as raw:
             http.wait_ready(180)
             result.metrics["view_filled_s"] = time.monotonic() - began_s
             same = sum(_api_ids(http, at) == _view_ids(asked.view, at) for at in asked.centres[:CHECKED])

@@ -28,6 +28,10 @@ class _Connection:
 class HttpConnection(_Connection):
     """HTTP/1.1 keep-alive with answers that carry a Content-Length."""
 
+    def __init__(self, port: int, *, token: str = "") -> None:
+        super().__init__(port)
+        self._authorization = f"Authorization: Bearer {token}\r\n".encode() if token else b""
+
     def get(self, path: str) -> bytes:
         """The body. Raises RuntimeError for anything but 200."""
         status, body = self._ask(path)
@@ -48,7 +52,8 @@ class HttpConnection(_Connection):
             time.sleep(0.02)  # a poll
 
     def _ask(self, path: str) -> tuple[int, bytes]:
-        self._socket.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
+        request = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (path.encode(), self._authorization)
+        self._socket.sendall(request)
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
             received += self._more()

@@ -72,18 +72,19 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         environment = stack.environment(dsn=prepared.dsn) | pages | stack.exporting()
         api = _start_children(until_the_end, environment, stack.root / "processes")
         stack.broker.wait_until_let_in(HAND_DEVICE, HAND_PASSWORD)
-        addresses = Addresses(api.http_port, stack.broker.device_port, stack.root)
+        token = stack.token("operator_admin")
+        addresses = Addresses(api.http_port, stack.broker.device_port, stack.root, token)
         console.print(addresses.text())
         console.print(
             hand_line(stack.broker.device_port, HAND_DEVICE, HAND_PASSWORD, fleet.places[0]), markup=False
         )
         area = fleet.town.area
         box = (area.west, area.south, area.east, area.north)
-        watch = MapWatch(addresses.websocket, box, timed=prepared.timed)
+        watch = MapWatch(addresses.websocket, box, timed=prepared.timed, token=token)
         result = uvloop.run(_live(plan, Address("127.0.0.1", stack.broker.device_port), watch, console))
         until_the_end.enter_context(_deaf_to_ctrl_c())
         rows = settled_rows(prepared.dsn, result.summary.acked)
-    summary = summarize(result, watch, rows, page=addresses.page, profile=plan.profile)
+    summary = summarize(result, watch, rows, page=addresses.plain_page, profile=plan.profile)
     console.print(summary.text(), markup=False)
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")

@@ -16,10 +16,16 @@ class Addresses:
     api_port: int
     device_port: int
     folder: Path
+    token: str = ""
+    """Of an operator_admin, for as long as somebody looks at a demo; in a fragment it stays in the browser."""
+
+    @property
+    def plain_page(self) -> str:
+        return f"http://127.0.0.1:{self.api_port}/"
 
     @property
     def page(self) -> str:
-        return f"http://127.0.0.1:{self.api_port}/"
+        return self.plain_page + (f"#token={self.token}" if self.token else "")
 
     @property
     def websocket(self) -> str:
@@ -31,10 +37,14 @@ class Addresses:
             (
                 "",
                 f"  the map      {self.page}",
-                f"  API docs     {self.page}docs",
+                f"  API docs     {self.plain_page}docs",
                 f"  WebSocket    {self.websocket}",
                 f"  broker       127.0.0.1:{self.device_port} (MQTT; user name = device id)",
                 f"  data, logs   {self.folder}",
+                "",
+                "Ask it something:",
+                "",
+                f"  curl -H 'Authorization: Bearer {self.token}' {self.plain_page}v1/fleet",
                 "",
             )
         )

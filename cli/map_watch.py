@@ -20,8 +20,14 @@ class MapWatch:
     """Watches `box` (west, south, east, north in degrees), available or not; times the devices `timed`."""
 
     def __init__(
-        self, url: str, box: tuple[float, float, float, float], *, timed: Set[str] = frozenset()
+        self,
+        url: str,
+        box: tuple[float, float, float, float],
+        *,
+        timed: Set[str] = frozenset(),
+        token: str = "",
     ) -> None:
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._url = url
         self._box = box
         self._timed = timed
@@ -37,7 +43,9 @@ class MapWatch:
         """Watches until cancelled; comes back when the connection is lost."""
         while True:
             try:
-                async with connect(self._url, max_size=MAX_FRAME_BYTES, compression=None) as socket:
+                async with connect(
+                    self._url, max_size=MAX_FRAME_BYTES, compression=None, additional_headers=self._headers
+                ) as socket:
                     watch = {"type": "watch", "id": 1, "box": self._box, "zoom": 11, "availability": "any"}
                     await socket.send(json.dumps(watch))
                     async for frame in socket:

@@ -48,7 +48,7 @@ def up(
             for process in (gateway, api):
                 process.start()
             running.announce(UP_FOLDER, environment | _for_other_verbs(stack, gateway))
-            print(addresses(stack, api.http_port), flush=True)
+            print(addresses(stack, api.http_port, stack.token("operator_admin")), flush=True)
             _watch(gateway, api)
         except KeyboardInterrupt:
             print("latchkey: stopping", file=sys.stderr)
@@ -60,11 +60,11 @@ def up(
             gateway.close()
 
 
-def addresses(stack: Stack, api_port: int) -> str:
+def addresses(stack: Stack, api_port: int, token: str) -> str:
     """What a person wants to open, in lines."""
     return "\n".join(
         (
-            f"page        http://127.0.0.1:{api_port}/",
+            f"page        http://127.0.0.1:{api_port}/#token={token}",
             f"API         http://127.0.0.1:{api_port}/docs",
             f"WebSocket   ws://127.0.0.1:{api_port}/v1/live",
             f"devices     mqtt://127.0.0.1:{stack.broker.device_port} (user name = device id)",

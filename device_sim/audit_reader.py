@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
+from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 
 from device_sim.audit import Difference, MapDevice, Seen, SeenDevice, audit
 from device_sim.movement import Area
@@ -55,29 +57,40 @@ class AuditUnreadable(Exception):
     """The API did not answer as its description says; says what it answered."""
 
 
-async def read_devices(base_url: str, names: Sequence[str], *, now: datetime) -> dict[str, Seen]:
+class Api(NamedTuple):
+    """Where to ask, and as whom: a token of staff, since riders see no device ids."""
+
+    url: str
+    token: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+
+async def read_devices(api: Api, names: Sequence[str], *, now: datetime) -> dict[str, Seen]:
     """What the API says about each name (device id or public id)."""
     with ThreadPoolExecutor(READERS) as pool:
         loop = asyncio.get_running_loop()
         shares = [names[first::READERS] for first in range(READERS)]
-        parts = [loop.run_in_executor(pool, _read_share, base_url, share, now) for share in shares]
+        parts = [loop.run_in_executor(pool, _read_share, api, share, now) for share in shares]
         return {name: seen for part in await asyncio.gather(*parts) for name, seen in part.items()}
 
 
-def _read_share(base_url: str, names: Sequence[str], now: datetime) -> dict[str, Seen]:
-    url = urlsplit(base_url)
+def _read_share(api: Api, names: Sequence[str], now: datetime) -> dict[str, Seen]:
+    url = urlsplit(api.url)
     connection = HTTPConnection(url.hostname or "127.0.0.1", url.port or 80, timeout=_TIMEOUT_S)
     try:
-        return {name: _read(connection, name, now) for name in names}
+        return {name: _read(connection, api, name, now) for name in names}
     except (OSError, HTTPException, msgspec.MsgspecError) as error:
-        raise AuditUnreadable(f"{base_url}: {error}") from error
+        raise AuditUnreadable(f"{api.url}: {error}") from error
     finally:
         connection.close()
 
 
-def _read(connection: HTTPConnection, name: str, now: datetime) -> Seen:
+def _read(connection: HTTPConnection, api: Api, name: str, now: datetime) -> Seen:
     path = f"/v1/devices/{quote(name)}"
-    body = _get(connection, path)
+    body = _get(connection, api, path)
     if body is None:
         return Seen(None, ())
     stamps: list[Stamp] = []
@@ -88,7 +101,7 @@ def _read(connection: HTTPConnection, name: str, now: datetime) -> Seen:
         "limit": str(_PAGE),
     }
     while True:
-        page_body = _get(connection, f"{path}/history?{urlencode(question)}")
+        page_body = _get(connection, api, f"{path}/history?{urlencode(question)}")
         if page_body is None:
             raise AuditUnreadable(f"{path} is known, its history is not")
         page = msgspec.json.decode(page_body, type=_HistoryPage)
@@ -99,9 +112,9 @@ def _read(connection: HTTPConnection, name: str, now: datetime) -> Seen:
     return Seen(msgspec.json.decode(body, type=SeenDevice), stamps)
 
 
-def _get(connection: HTTPConnection, path: str) -> bytes | None:
+def _get(connection: HTTPConnection, api: Api, path: str) -> bytes | None:
     """The body; None for 404. Raises AuditUnreadable for any other refusal."""
-    connection.request("GET", path)
+    connection.request("GET", path, headers=api.headers)
     answer = connection.getresponse()
     body = answer.read()
     if answer.status == 404:
@@ -111,12 +124,14 @@ def _get(connection: HTTPConnection, path: str) -> bytes | None:
     return body
 
 
-async def read_map(base_url: str, area: Area) -> dict[str, MapDevice]:
+async def read_map(api: Api, area: Area) -> dict[str, MapDevice]:
     """Every device a map client is shown in the area, available or not, by public id."""
-    url = f"{base_url.replace('http', 'ws', 1).rstrip('/')}/v1/live"
+    url = f"{api.url.replace('http', 'ws', 1).rstrip('/')}/v1/live"
     shown: dict[str, MapDevice] = {}
     try:
-        async with connect(url, max_size=None, open_timeout=_TIMEOUT_S) as socket:
+        async with connect(
+            url, max_size=None, open_timeout=_TIMEOUT_S, additional_headers=api.headers
+        ) as socket:
             areas = [area]
             number = 0
             while areas:
@@ -129,7 +144,7 @@ async def read_map(base_url: str, area: Area) -> dict[str, MapDevice]:
                     shown |= devices
                 # The server allows ten watches a second.
                 await asyncio.sleep(0.12)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, WebSocketException) as error:
         raise AuditUnreadable(f"{url}: {error}") from error
     return shown
 
@@ -170,25 +185,23 @@ def _quarters(area: Area) -> list[Area]:
     ]
 
 
-async def audit_until_settled(base_url: str, area: Area, result: RunResult) -> list[Difference]:
+async def audit_until_settled(api: Api, area: Area, result: RunResult) -> list[Difference]:
     """Audits a fleet that has gone quiet, again and again while there are differences: the gateway may still be
     at work. What is found at the deadline stands. Raises AuditUnreadable."""
     deadline_s = time.monotonic() + SETTLES_WITHIN_S
     names = [truth.device_id for truth in result.truths]
     while True:
-        seen = await read_devices(base_url, names, now=datetime.now(UTC))
-        on_map = await read_map(base_url, area)
-        seen |= await _strangers(base_url, seen, on_map)
+        seen = await read_devices(api, names, now=datetime.now(UTC))
+        on_map = await read_map(api, area)
+        seen |= await _strangers(api, seen, on_map)
         found = audit(result.truths, seen, on_map)
         if not found or time.monotonic() >= deadline_s:
             return found
         await asyncio.sleep(_AGAIN_AFTER_S)
 
 
-async def _strangers(
-    base_url: str, seen: Mapping[str, Seen], on_map: Mapping[str, MapDevice]
-) -> dict[str, Seen]:
+async def _strangers(api: Api, seen: Mapping[str, Seen], on_map: Mapping[str, MapDevice]) -> dict[str, Seen]:
     """Map devices of other fleets: what the API knows under the public id is no ghost."""
     known = {answer.device.public_id for answer in seen.values() if answer.device is not None}
     unknown = [public_id for public_id in on_map if public_id not in known]
-    return await read_devices(base_url, unknown, now=datetime.now(UTC))
+    return await read_devices(api, unknown, now=datetime.now(UTC))

@@ -12,7 +12,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from device_sim.audit_reader import AuditUnreadable, audit_until_settled
+from device_sim.audit_reader import Api, AuditUnreadable, audit_until_settled
 from device_sim.driver import Address
 from device_sim.faults import PROFILES as FAULT_PROFILES
 from device_sim.fleet import Fleet
@@ -59,6 +59,9 @@ Aiomqtt = Annotated[bool, typer.Option("--aiomqtt", help="One aiomqtt client per
 Truth = Annotated[Path | None, typer.Option(help="Append what was sent and confirmed, as JSON lines.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")]
 AuditUrl = Annotated[str, typer.Option("--audit", help="Base URL of an API to compare the truth with.")]
+Token = Annotated[
+    str, typer.Option(envvar="LATCHKEY_TOKEN", help="For --audit: a bearer token or API key of staff.")
+]
 ListOnly = Annotated[bool, typer.Option("--list", help="Print models and devices as JSON, run nothing.")]
 
 
@@ -82,6 +85,7 @@ def sim(
     truth: Truth = None,
     json_file: JsonFile = None,
     audit_url: AuditUrl = "",
+    token: Token = "",
     list_only: ListOnly = False,
 ) -> None:
     """The verb; its help is HELP."""
@@ -109,7 +113,7 @@ def sim(
     if list_only:
         print(fleet_json(scenario.fleet))
         return
-    code, answer = uvloop.run(_run(scenario, plan, audit_url=audit_url))
+    code, answer = uvloop.run(_run(scenario, plan, api=Api(audit_url, token) if audit_url else None))
     _write(json_file, answer)
     raise typer.Exit(code)
 
@@ -119,7 +123,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="sim", help=HELP)(sim)
 
 
-async def _run(scenario: Scenario, plan: RunPlan, *, audit_url: str) -> tuple[int, dict[str, object]]:
+async def _run(scenario: Scenario, plan: RunPlan, *, api: Api | None) -> tuple[int, dict[str, object]]:
     """Runs, tells, audits; the exit code and what `--json` writes."""
     console = Console()
     stop = asyncio.Event()
@@ -130,20 +134,20 @@ async def _run(scenario: Scenario, plan: RunPlan, *, audit_url: str) -> tuple[in
     live.conclude(result.summary)
     answer: dict[str, object] = {"summary": result.summary.as_json()}
     code = 0 if result.summary.sent else NEVER_CONNECTED
-    if audit_url:
+    if api is not None:
         code = max(
             code,
-            await _audit(console, audit_url, area=scenario.fleet.town.area, result=result, answer=answer),
+            await _audit(console, api, area=scenario.fleet.town.area, result=result, answer=answer),
         )
     return code, answer
 
 
 async def _audit(
-    console: Console, base_url: str, *, area: Area, result: RunResult, answer: dict[str, object]
+    console: Console, api: Api, *, area: Area, result: RunResult, answer: dict[str, object]
 ) -> int:
     """Prints the differences and notes them in the answer; the exit code."""
     try:
-        found = await audit_until_settled(base_url, area, result)
+        found = await audit_until_settled(api, area, result)
     except AuditUnreadable as error:
         console.print(f"audit: {error}", highlight=False)
         return AUDIT_UNREADABLE

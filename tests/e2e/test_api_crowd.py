@@ -13,8 +13,9 @@ from msgspec.json import encode
 from websockets.asyncio.client import connect
 
 from cli.stack import Stack
+from cli.tokens import token_of
 from gateway.core.live_state import MapEntry
-from tests.support.processes import running
+from tests.support.processes import ChildProcess, bearer, running
 from tests.support.redis_writer import RedisWriter, write_at_a_rate
 from tests.support.stuck_client import stuck_client
 from tests.support.waiting import until_async
@@ -56,10 +57,12 @@ def _changes(enough: asyncio.Event) -> Iterator[Sequence[MapEntry]]:
         yield from (fleet[start : start + BATCH] for start in range(0, DEVICES, BATCH))
 
 
-async def _read(port: int, street: int, client: MapClient, begun: list[int]) -> None:
+async def _read(api: ChildProcess, street: int, client: MapClient, begun: list[int]) -> None:
     south = 31.195 + street * 0.01
     watch = {"type": "watch", "id": 1, "box": [121.3, south, 121.5, south + 0.01], "availability": "any"}
-    async with connect(f"ws://127.0.0.1:{port}/v1/live", proxy=None) as socket_:
+    async with connect(
+        f"ws://127.0.0.1:{api.http_port}/v1/live", proxy=None, additional_headers=bearer(api)
+    ) as socket_:
         await socket_.send(encode(watch).decode())
         begun.append(street)
         async for frame in socket_:
@@ -106,13 +109,14 @@ async def test_the_stuck_are_closed_and_the_healthy_end_with_the_last_value_of_e
             await until_async(ready)
             before_bytes = _rss_bytes(api.pid)
             readers = [
-                group.create_task(_read(api.http_port, number % STREETS, client, begun))
+                group.create_task(_read(api, number % STREETS, client, begun))
                 for number, client in enumerate(clients)
             ]
             await until_async(lambda: len(begun) == HEALTHY)
             flow = group.create_task(write_at_a_rate(writer, _changes(enough), batches_per_s=BATCHES_PER_S))
+            token = token_of(api.environment)
             for _ in range(STUCK):
-                stuck.enter_context(await asyncio.to_thread(stuck_client, api.http_port, EVERYWHERE))
+                stuck.enter_context(await asyncio.to_thread(stuck_client, api.http_port, token, EVERYWHERE))
             stuck_at_s = time.monotonic()
             all_closed: Asked = partial(_tells, http, f"latchkey_api_map_stuck_total {STUCK}.0")
             await until_async(all_closed)

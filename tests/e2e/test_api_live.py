@@ -12,11 +12,12 @@ from msgspec.json import encode
 from websockets.asyncio.client import ClientConnection, connect
 
 from cli.stack import Stack
+from cli.tokens import token_of
 from firmware_protocol.codec import Encoding, encode_report
 from firmware_protocol.messages import Bolt, DeviceId, Fix, Lock, Report
 from gateway.core.device import DeviceModel, Kind
 from gateway.stores.registration import NewDevice, bulk_register
-from tests.support.processes import ChildProcess, running
+from tests.support.processes import ChildProcess, bearer, running
 from tests.support.redis_writer import RedisWriter
 from tests.support.stuck_client import read_to_the_end, stuck_client
 from tests.support.waiting import until, until_async
@@ -46,7 +47,9 @@ async def writer(redis_url: str) -> AsyncIterator[RedisWriter]:
 
 
 def _get(api: ChildProcess, path: str) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{api.http_port}{path}", trust_env=False, timeout=30)
+    return httpx.get(
+        f"http://127.0.0.1:{api.http_port}{path}", headers=bearer(api), trust_env=False, timeout=30
+    )
 
 
 def _ready(api: ChildProcess) -> bool:
@@ -59,7 +62,9 @@ async def test_the_map_equals_redis_through_changes_a_lost_redis_and_a_rebuild(
     await writer.begin("one", [entry(number) for number in range(300)])
     await until_async(lambda: _ready(api))
     client = MapClient()
-    async with connect(f"ws://127.0.0.1:{api.http_port}/v1/live", proxy=None) as socket_:
+    async with connect(
+        f"ws://127.0.0.1:{api.http_port}/v1/live", proxy=None, additional_headers=bearer(api)
+    ) as socket_:
         await socket_.send(encode(WATCH).decode())
         await _hear(socket_, client, lambda: len(client.devices) == 300)
         await writer.put(DeviceId("d7"), None)
@@ -108,7 +113,7 @@ async def test_a_client_that_stops_reading_is_closed_within_ten_seconds(
 ) -> None:
     await writer.begin("one", [entry(number) for number in range(1_000)])
     await until_async(lambda: _ready(api))
-    with stuck_client(api.http_port, WATCH) as stuck:
+    with stuck_client(api.http_port, token_of(api.environment), WATCH) as stuck:
         started_s = time.monotonic()
         await until_async(lambda: "latchkey_api_map_stuck_total 1.0" in _get(api, "/metrics").text)
         assert time.monotonic() - started_s < STOPS_READING_WITHIN_S + 2
@@ -116,16 +121,18 @@ async def test_a_client_that_stops_reading_is_closed_within_ten_seconds(
 
 
 def test_sigterm_ends_the_process_with_zero_and_tells_its_clients(api: ChildProcess) -> None:
-    with stuck_client(api.http_port, WATCH):
+    with stuck_client(api.http_port, token_of(api.environment), WATCH):
         assert api.stop() == 0
 
 
-def test_another_address_than_loopback_is_refused(stack: Stack, database: str, tmp_path: Path) -> None:
+def test_beyond_loopback_it_says_that_tls_must_stand_in_front(
+    stack: Stack, database: str, tmp_path: Path
+) -> None:
     environment = stack.environment(dsn=database, LATCHKEY_API_HOST="0.0.0.0")
-    process = ChildProcess(["api"], environment, tmp_path)
-    process.start_without_waiting()
-    until(lambda: not process.running)
-    assert "no authentication" in process.log_tail()
+    with running("api", environment, tmp_path) as process:
+        assert _get(process, "/v1/fleet").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{process.http_port}/v1/fleet", trust_env=False).status_code == 401
+        assert "tls_must_stand_in_front" in process.log_tail()
 
 
 async def _hear(socket_: ClientConnection, client: MapClient, enough: Callable[[], object]) -> None:

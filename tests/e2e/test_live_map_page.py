@@ -47,14 +47,14 @@ class NodeMap:
 
 
 @contextmanager
-def node_map(address: str, folder: Path) -> Iterator[NodeMap]:
+def node_map(address: str, token: str, folder: Path) -> Iterator[NodeMap]:
     """The documented code, connected."""
     (code,) = re.findall(r"```js\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     code_file, said = folder / "code.js", folder / "said.jsonl"
     code_file.write_text(code, encoding="utf-8")
     # The WebSocket of Node 20 is behind a flag, which later ones accept too.
     ensure_node()
-    command = ["node", "--experimental-websocket", str(RUNNER), str(code_file), address]
+    command = ["node", "--experimental-websocket", str(RUNNER), str(code_file), address, token]
     with (
         said.open("wb") as out,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, text=True) as process,
@@ -83,7 +83,7 @@ async def test_the_documented_map_sees_a_device_shown_moved_and_vanished(
     environment = stack.environment(dsn=database, LATCHKEY_API_PORT="0")
     with (
         running("api", environment, tmp_path) as api,
-        node_map(f"ws://127.0.0.1:{api.http_port}/v1/live", tmp_path) as map_,
+        node_map(f"ws://127.0.0.1:{api.http_port}/v1/live", stack.token("operator_admin"), tmp_path) as map_,
     ):
         await until_async(lambda: ["show", "p1", 31.25] in map_.told())
         await until_async(lambda: map_.told()[-1] == ["state", "live"])

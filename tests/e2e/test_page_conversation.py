@@ -53,7 +53,7 @@ def served() -> Iterator[Served]:
 def page(browser: Browser, served: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The page by a link to the middle of the city, live and showing all five; still, unless a test asks for motion."""
     motion: Motion = getattr(request, "param", "reduce")
-    with opened(browser, f"{served.url}#15.5/{CENTRE_LAT}/{CENTRE_LON}", motion=motion) as shown:
+    with opened(browser, f"{served.url}#15.5/{CENTRE_LAT}/{CENTRE_LON}&token=any", motion=motion) as shown:
         until_page(shown, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b0') !== null")
         yield shown
 
@@ -64,7 +64,7 @@ def until_page(page: Page, condition: str, argument: Any = None) -> None:
 
 
 def test_it_starts_where_the_fleet_is_and_counts_it(browser: Browser, served: Served) -> None:
-    with opened(browser, served.url) as page:
+    with opened(browser, f"{served.url}#token=any") as page:
         until_page(page, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b1') !== null")
         expect(page.locator("#total")).to_have_text("5")
         expect(page.locator("#available")).to_have_text("5")
@@ -144,13 +144,13 @@ def test_a_view_that_is_refused_is_a_sentence_with_a_way_out(page: Page, served:
 
 
 def test_without_webgl_the_devices_are_listed(browser: Browser, served: Served) -> None:
-    with opened(browser, served.url, script=WITHOUT_WEBGL) as page:
+    with opened(browser, f"{served.url}#token=any", script=WITHOUT_WEBGL) as page:
         expect(page.locator("#notice")).to_contain_text("WebGL is not available")
         expect(page.locator("#near li")).to_have_count(5)
 
 
 def test_a_phone_shows_the_map_first(browser: Browser, served: Served) -> None:
-    with opened(browser, served.url, width=390, height=780) as page:
+    with opened(browser, f"{served.url}#token=any", width=390, height=780) as page:
         until_page(page, "latchkey.settled() && latchkey.devices() === 5")
         expect(page.locator("#panel-body")).to_be_hidden()
         page.locator("#fold").click()

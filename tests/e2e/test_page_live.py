@@ -91,8 +91,12 @@ def until_page(page: Page, condition: str) -> None:
     page.wait_for_function(f"Boolean(window.latchkey) && ({condition})")
 
 
-def test_a_report_shows_a_bike_moves_it_and_takes_it_away(browser: Browser, address: str, bike: Bike) -> None:
-    with opened(browser, f"{address}#15/{LAT_E7 / 1e7}/{LON_E7 / 1e7}") as page:
+def test_a_report_shows_a_bike_moves_it_and_takes_it_away(
+    browser: Browser, address: str, bike: Bike, stack: Stack
+) -> None:
+    place = f"15/{LAT_E7 / 1e7}/{LON_E7 / 1e7}"
+    with opened(browser, f"{address}#{place}&token={stack.token('operator_admin')}") as page:
+        assert "token" not in page.url
         until_page(page, "latchkey.settled() && latchkey.devices() === 0")
         page.get_by_label("Unavailable devices").uncheck(force=True)
         bike.connect()

@@ -10,7 +10,7 @@ import pytest
 
 from cli.stack import Stack
 from device_sim.audit import history_differences
-from device_sim.audit_reader import audit_until_settled, read_devices
+from device_sim.audit_reader import Api, audit_until_settled, read_devices
 from device_sim.driver import Address
 from device_sim.fleet import Fleet, build_fleet
 from device_sim.run import RunPlan, RunResult, run_fleet
@@ -59,18 +59,18 @@ def fleet(stack: Stack, database: str) -> Fleet:
 
 
 @pytest.fixture
-def api_url(stack: Stack, database: str, redis_url: str, fleet: Fleet, tmp_path: Path) -> Iterator[str]:
+def api_url(stack: Stack, database: str, redis_url: str, fleet: Fleet, tmp_path: Path) -> Iterator[Api]:
     environment = stack.environment(dsn=database)
     with (
         running("gateway", environment, tmp_path),
         running("api", environment, tmp_path) as api,
     ):
-        yield f"http://127.0.0.1:{api.http_port}"
+        yield Api(f"http://127.0.0.1:{api.http_port}", stack.token("operator_admin"))
 
 
 @pytest.mark.parametrize("profile", ["none", "shuffled"])
 async def test_the_gateway_believes_what_the_devices_know(
-    stack: Stack, database: str, fleet: Fleet, api_url: str, profile: str
+    stack: Stack, database: str, fleet: Fleet, api_url: Api, profile: str
 ) -> None:
     plan = RunPlan(
         Address("127.0.0.1", stack.broker.device_port),
@@ -91,7 +91,7 @@ async def test_the_gateway_believes_what_the_devices_know(
         await a_planted_loss_is_found(database, api_url, result)
 
 
-async def a_planted_loss_is_found(database: str, api_url: str, result: RunResult) -> None:
+async def a_planted_loss_is_found(database: str, api_url: Api, result: RunResult) -> None:
     """One stored row is deleted behind everybody's back: an audit that stays silent would be worth nothing."""
     truth = next(truth for truth in result.truths if truth.receipted)
     boot, seq = min(truth.receipted)

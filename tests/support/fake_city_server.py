@@ -110,7 +110,9 @@ def routes_of(city: FakeCity) -> APIRouter:
         teller = asyncio.create_task(tell(socket, conversation))
         try:
             while True:
-                conversation.hear(await socket.receive_json())
+                said = await socket.receive_json()
+                if said["type"] != "hello":
+                    conversation.hear(said)
         except (WebSocketDisconnect, RuntimeError):
             pass
         finally:

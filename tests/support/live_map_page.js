@@ -1,12 +1,13 @@
-// Runs the code block of docs/live-map.md (first argument) against an API (second) and says every call as a JSON line.
+// Runs the code block of docs/live-map.md (first argument) against an API (second) with a token (third) and says every call as a JSON line.
 const { readFileSync } = require("node:fs");
 
-const [, , codeFile, address] = process.argv;
+const [, , codeFile, address, token] = process.argv;
 const say = (...said) => process.stdout.write(JSON.stringify(said) + "\n");
 
 const liveMap = new Function(`${readFileSync(codeFile, "utf8")}; return liveMap;`)();
 let box = [121.4, 31.2, 121.5, 31.3];
 const map = liveMap(address, {
+  token: () => token,
   currentBox: () => box,
   onShow: (device) => say("show", device.id, device.lat),
   onMove: (device) => say("move", device.id, device.lat),

@@ -5,8 +5,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.child_process import ChildProcess
+from cli.tokens import token_of
 
-__all__ = ["ChildProcess", "running"]
+__all__ = ["ChildProcess", "bearer", "running"]
+
+
+def bearer(process: ChildProcess, role: str = "operator_admin", *, operator_id: int = 1) -> dict[str, str]:
+    """Headers of a request to this api process."""
+    token = token_of(process.environment, role=role, operator_id=operator_id)
+    return {"Authorization": f"Bearer {token}"}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ def upgrade(token: str = "") -> bytes:
     """The request that begins the WebSocket; without a token a hello must follow."""
     authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     return (
-        f"GET /v1/live HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{authorization}"
+        f"GET /v1/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{authorization}"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
 

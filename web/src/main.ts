@@ -5,6 +5,8 @@ import "./page.css";
 import { Card } from "./details/card";
 import { byId, el, say } from "./dom";
 import { offerHooks } from "./hooks";
+import { askToSignIn } from "./login/sign_in";
+import { signedIn } from "./login/token";
 import type { Conversation } from "./live/conversation";
 import type { MapDevice } from "./live/frames";
 import { Live, liveUrl } from "./live/live";
@@ -24,6 +26,7 @@ const START_ZOOM = 13;
 const OVERVIEW_MS = 400;
 const MOST_UNSTEADY = 12;
 
+signedIn.takeFrom(location, history);
 let view: View | null = null;
 let theme = startTheme();
 let devices: ReadonlyMap<string, MapDevice> = new Map();
@@ -43,7 +46,7 @@ const panel = new Panel({
 });
 const card = new Card(() => pick(null), (lat, lon) => map?.flyTo(lat, lon, CLOSE_UP_ZOOM));
 const map = canDraw() ? openMap() : null;
-const live = new Live(liveUrl(location), { onState: showConnection, onDevices });
+const live = new Live(liveUrl(location), { token: () => signedIn.token, onSignedOut: askToSignIn, onState: showConnection, onDevices });
 
 setTheme(theme);
 setInterval(() => showFigures(), FIGURES_MS);

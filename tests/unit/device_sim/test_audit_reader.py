@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from device_sim.audit import Seen
+from device_sim.audit_reader import Api as Asked
 from device_sim.audit_reader import AuditUnreadable, read_devices, read_map
 from device_sim.movement import Area
 
@@ -64,7 +65,7 @@ def http_api() -> Iterator[str]:
 
 async def test_pages_of_history_are_put_together() -> None:
     with http_api() as url:
-        seen = await read_devices(url, ["D1", "D2"], now=NOW)
+        seen = await read_devices(Asked(url), ["D1", "D2"], now=NOW)
     assert seen["D2"] == Seen(None, ())
     assert seen["D1"].history == [(5, 1), (5, 2), (5, 3)]
     assert seen["D1"].device is not None
@@ -73,11 +74,11 @@ async def test_pages_of_history_are_put_together() -> None:
 
 async def test_an_api_that_refuses_or_is_away_is_said() -> None:
     with http_api() as url, pytest.raises(AuditUnreadable, match="503"):
-        await read_devices(url, ["broken"], now=NOW)
+        await read_devices(Asked(url), ["broken"], now=NOW)
     with pytest.raises(AuditUnreadable):
-        await read_devices(url, ["D1"], now=NOW)
+        await read_devices(Asked(url), ["D1"], now=NOW)
     with pytest.raises(AuditUnreadable):
-        await read_map(url, AREA)
+        await read_map(Asked(url), AREA)
 
 
 DEVICES = {f"p{n}": (1.21 + n * 0.028, 103.61 + n * 0.048) for n in range(10)}
@@ -111,5 +112,5 @@ async def crowded(socket: ServerConnection) -> None:
 async def test_a_full_map_is_read_in_parts() -> None:
     async with serve(crowded, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        shown = await read_map(f"http://127.0.0.1:{port}", AREA)
+        shown = await read_map(Asked(f"http://127.0.0.1:{port}", "a token"), AREA)
     assert set(shown) == set(DEVICES)

@@ -1,5 +1,6 @@
 /** What the HTTP routes say of one device: types, parsing, and errors as sentences. */
 
+import { signedIn } from "../login/token";
 import { isKind, type Kind, type ReasonSince } from "../live/frames";
 
 export interface SlotState {
@@ -71,7 +72,8 @@ export async function fetchHistory(id: string, hours: number, step: string, sign
 export async function getJson(path: string, signal?: AbortSignal): Promise<unknown> {
   let answer: Response;
   try {
-    answer = await fetch(path, { headers: { accept: "application/json" }, ...(signal ? { signal } : {}) });
+    const headers = { accept: "application/json", authorization: `Bearer ${signedIn.token}` };
+    answer = await fetch(path, { headers, ...(signal ? { signal } : {}) });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Unanswered("The server cannot be reached.");

@@ -37,7 +37,7 @@ export interface Wish {
   readonly min_battery_pct: number;
 }
 
-export type ClientFrame = ({ readonly type: "watch"; readonly id: number } & Wish) | { readonly type: "unwatch" };
+export type ClientFrame = { readonly type: "hello"; readonly token: string } | ({ readonly type: "watch"; readonly id: number } & Wish) | { readonly type: "unwatch" };
 
 export interface Snapshot {
   readonly type: "snapshot";

@@ -7,7 +7,14 @@ const TICK_MS = 2_000;
 /** Long enough to glance at another tab without losing the connection. */
 const PAUSE_AFTER_HIDDEN_MS = 20_000;
 
+/** The server's close code for a token that is missing, bad, or has ended. */
+const UNAUTHENTICATED = 4401;
+
 export interface LiveListener {
+  /** The token to say; empty when nobody is signed in. */
+  token(): string;
+  /** Nobody is signed in any more. */
+  onSignedOut(): void;
   /** The conversation moved on: connection, refusal or counts may be others. */
   onState(state: Conversation): void;
   /** Devices changed: all of them, or only these ids (an id without a device vanished). */
@@ -76,14 +83,23 @@ export class Live {
   private connect(): void {
     clearTimeout(this.retryTimer);
     this.disconnect();
+    if (this.listener.token() === "") return this.listener.onSignedOut();
     const socket = new WebSocket(this.url);
     this.socket = socket;
     // Events of a socket that was replaced say nothing about the one in use.
     const mine = (happening: Happening): void => {
       if (this.socket === socket) this.happen(happening);
     };
-    socket.onopen = () => mine({ name: "opened" });
-    socket.onclose = () => mine({ name: "closed" });
+    socket.onopen = () => {
+      socket.send(JSON.stringify({ type: "hello", token: this.listener.token() } satisfies ClientFrame));
+      mine({ name: "opened" });
+    };
+    socket.onclose = ({ code }) => {
+      if (code !== UNAUTHENTICATED) return mine({ name: "closed" });
+      // Coming back with the same token would end the same way.
+      mine({ name: "hidden" });
+      this.listener.onSignedOut();
+    };
     socket.onmessage = (message: MessageEvent<unknown>) => {
       const frame = typeof message.data === "string" ? parseFrame(message.data) : null;
       if (frame !== null) mine({ name: "heard", frame });

@@ -1,0 +1,45 @@
+/** The token of whoever is signed in: out of the link that was opened, kept by this tab only. */
+
+const KEPT = "latchkey-token";
+
+interface Kept {
+  getItem(name: string): string | null;
+  setItem(name: string, value: string): void;
+  removeItem(name: string): void;
+}
+
+/** The token in a fragment such as `#token=…` or `#15/31.2/121.4&token=…`, and the fragment without it. */
+export function tokenIn(fragment: string): { readonly token: string; readonly rest: string } {
+  const parts = fragment.replace(/^#/, "").split("&");
+  const found = parts.find((part) => part.startsWith("token="));
+  const rest = parts.filter((part) => part !== found && part !== "").join("&");
+  return { token: found === undefined ? "" : decodeURIComponent(found.slice("token=".length)), rest: rest === "" ? "" : `#${rest}` };
+}
+
+export class SignedIn {
+  constructor(private readonly kept: Kept) {}
+
+  /** Empty when nobody is signed in. */
+  get token(): string {
+    return this.kept.getItem(KEPT) ?? "";
+  }
+
+  keep(token: string): void {
+    this.kept.setItem(KEPT, token.trim());
+  }
+
+  forget(): void {
+    this.kept.removeItem(KEPT);
+  }
+
+  /** Takes a token out of the address, so that it stays neither there nor in the history. */
+  takeFrom(place: Location, past: History): void {
+    const { token, rest } = tokenIn(place.hash);
+    if (token === "") return;
+    this.keep(token);
+    past.replaceState(past.state, "", place.pathname + place.search + rest);
+  }
+}
+
+/** Whoever is signed in, in this tab. */
+export const signedIn = new SignedIn(globalThis.sessionStorage);
