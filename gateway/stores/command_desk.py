@@ -159,7 +159,7 @@ class PostgresCommandDesk:
             "command_id": command_id,
             "before": before.value,
             "after": after.value,
-            "action": f"command.{happening.value}",
+            "action": f"command_{happening.value}",
             "at": instant(at_ms),
             "by": by,
             "why": why,

@@ -15,6 +15,7 @@ from gateway.ports import StoreUnavailable
 from gateway.stores.command_desk import PostgresCommandDesk
 from tests.support.command_world import (
     BOOT,
+    DEVICE_ID,
     FakeWorld,
     PostgresWorld,
     World,
@@ -75,8 +76,8 @@ async def test_every_command_has_one_row_in_the_audit_log(postgres: PostgresWorl
     await postgres.desk.cancel(command.command_id, postgres.now_ms(), "operator_admin:bob", "again")
     rows = ask(database, "select actor, role, action, subject, why from audit order by audit_no")
     assert rows == [
-        ("ada", "staff", "command.issue", command.device_id, "a rider called"),
-        ("bob", "operator_admin", "command.cancel", command.device_id, "changed my mind"),
+        ("staff:ada", "staff", "command_issue", f"device:{DEVICE_ID}", "a rider called"),
+        ("operator_admin:bob", "operator_admin", "command_cancel", f"device:{DEVICE_ID}", "changed my mind"),
     ]
 
 
@@ -114,6 +115,17 @@ async def test_a_busy_slot_takes_no_second_one_shot_and_uses_up_no_key(world: Wo
     outcome = await world.desk.issue(busy)
     assert isinstance(outcome, Issued)
     assert not outcome.repeated
+
+
+async def test_what_was_seen_before_the_last_execution_is_no_count_to_compare_with(world: World) -> None:
+    first = await moved(world, await sent(world), Happening.DONE)
+    assert (first.openings_before, first.unit_before) == (41, "unit-1")
+    older = await moved(world, await sent(world, last_fence=first.fence - 1), Happening.DONE)
+    assert (older.openings_before, older.unit_before) == (None, "")
+    newer = await sent(world, last_fence=older.fence)
+    assert (newer.openings_before, newer.unit_before) == (41, "unit-1")
+    other_slot = await issued(world, slot=2)
+    assert other_slot.openings_before == 41
 
 
 async def test_what_was_sent_cannot_be_taken_back(world: World) -> None:

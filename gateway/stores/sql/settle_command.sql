@@ -15,8 +15,8 @@ select {columns},
        pg_notify('lk_settled', command_id::text),
        -- The last one, because it takes the lock of the chain.
        audit_append(
-           operator_id, substr(%(by)s::text, strpos(%(by)s::text, ':') + 1), split_part(%(by)s::text, ':', 1),
-           %(action)s::text, device_id, %(why)s::text, jsonb_build_object('command', command_id, 'phase', %(before)s::text),
+           operator_id, %(by)s::text, split_part(%(by)s::text, ':', 1), %(action)s::text, 'device:' || device_id,
+           %(why)s::text, jsonb_build_object('command', command_id, 'phase', %(before)s::text),
            jsonb_build_object('command', command_id, 'phase', phase)
        )
 from moved
