@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.demo_run import DEMO_FOLDER, DemoPlan, run_demo
+from cli.demo_run import DemoPlan, run_demo
+from cli.running import DEMO_FOLDER
 from device_sim.faults import PROFILES as FAULT_PROFILES
 from device_sim.profiles import DEFAULT_MIX, BadMix, parse_mix
 from device_sim.replay import BadTripFile, parse_mapping

@@ -14,18 +14,19 @@ import psycopg
 import uvloop
 from rich.console import Console
 
+from cli import running
 from cli.child_process import ChildProcess
 from cli.demo_fleet import HAND_DEVICE, HAND_PASSWORD, prepare
 from cli.demo_words import Addresses, DemoSummary, hand_line
 from cli.map_watch import MapWatch
 from cli.page import ensure_page
-from cli.stack import STATE_FOLDER, Stack
+from cli.running import DEMO_FOLDER
+from cli.stack import Stack
 from device_sim.driver import Address
 from device_sim.live_summary import LiveSummary
 from device_sim.run import RunPlan, RunResult, run_fleet
 from device_sim.scenario import Scenario
 
-DEMO_FOLDER = STATE_FOLDER / "demo"
 GATHER_S = 60.0
 """At the start, for every device to be connected: one that rides before it has a network reports late."""
 DRAIN_S = 5.0
@@ -72,6 +73,9 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         environment = stack.environment(dsn=prepared.dsn) | pages | stack.exporting()
         api = _start_children(until_the_end, environment, stack.root / "processes")
         stack.broker.wait_until_let_in(HAND_DEVICE, HAND_PASSWORD)
+        api_url = f"http://127.0.0.1:{api.http_port}"
+        running.announce(DEMO_FOLDER, environment | {running.API_URL: api_url})
+        until_the_end.callback(running.withdraw, DEMO_FOLDER)
         token = stack.token("operator_admin")
         addresses = Addresses(api.http_port, stack.broker.device_port, stack.root, token)
         console.print(addresses.text())

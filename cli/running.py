@@ -1,4 +1,4 @@
-"""What an `up` of this checkout tells the other verbs: its settings, while it runs."""
+"""What an `up` or a demo of this checkout tells the other verbs: its settings, while it runs."""
 
 import json
 import os
@@ -10,11 +10,13 @@ import typer
 from cli.stack import STATE_FOLDER
 
 UP_FOLDER = STATE_FOLDER / "up"
+DEMO_FOLDER = STATE_FOLDER / "demo"
 RUNNING_NAME = "running.json"
 GATEWAY_ADDRESS = "LATCHKEY_GATEWAY_ADDRESS"
 DEVICE_PORT = "LATCHKEY_DEVICE_PORT"
 POSTGRES_DSN = "LATCHKEY_POSTGRES_DSN"
 REDIS_URL = "LATCHKEY_REDIS_URL"
+API_URL = "LATCHKEY_API_URL"
 
 
 def announce(folder: Path, settings: Mapping[str, str]) -> None:
@@ -32,21 +34,23 @@ def withdraw(folder: Path) -> None:
     (folder / RUNNING_NAME).unlink(missing_ok=True)
 
 
-def known_settings(folder: Path = UP_FOLDER) -> dict[str, str]:
-    """LATCHKEY_* of the environment, else those of an `up` that runs from this checkout."""
+def known_settings(*folders: Path) -> dict[str, str]:
+    """LATCHKEY_* of the environment, else those of an `up` that runs from this checkout, else those of a demo."""
     own = {name: value for name, value in os.environ.items() if name.startswith("LATCHKEY_")}
     if POSTGRES_DSN in own:
         return own
-    try:
-        said = json.loads((folder / RUNNING_NAME).read_text())
-    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
-        return own
-    return {str(name): str(value) for name, value in said.items()} | own
+    for folder in folders or (UP_FOLDER, DEMO_FOLDER):
+        try:
+            said = json.loads((folder / RUNNING_NAME).read_text())
+        except (FileNotFoundError, PermissionError, json.JSONDecodeError):
+            continue
+        return {str(name): str(value) for name, value in said.items()} | own
+    return own
 
 
 def setting(name: str) -> str:
     """Raises typer.BadParameter with what to do when nothing says it."""
     value = known_settings().get(name, "")
     if not value:
-        raise typer.BadParameter(f"set {name}, or start ./latchkey up in another terminal")
+        raise typer.BadParameter(f"set {name}, or start ./latchkey up (or demo) in another terminal")
     return value

@@ -47,7 +47,7 @@ def up(
         try:
             for process in (gateway, api):
                 process.start()
-            running.announce(UP_FOLDER, environment | _for_other_verbs(stack, gateway))
+            running.announce(UP_FOLDER, environment | _for_other_verbs(stack, gateway, api))
             print(addresses(stack, api.http_port, stack.token("operator_admin")), flush=True)
             _watch(gateway, api)
         except KeyboardInterrupt:
@@ -80,10 +80,11 @@ def _migrate(dsn: str, stack: Stack) -> None:
     print(migrate(dsn, "require" if stack.postgres.timescale else "auto").line)
 
 
-def _for_other_verbs(stack: Stack, gateway: ChildProcess) -> dict[str, str]:
+def _for_other_verbs(stack: Stack, gateway: ChildProcess, api: ChildProcess) -> dict[str, str]:
     return {
         running.DEVICE_PORT: str(stack.broker.device_port),
         running.GATEWAY_ADDRESS: f"http://127.0.0.1:{gateway.http_port}",
+        running.API_URL: f"http://127.0.0.1:{api.http_port}",
     }
 
 

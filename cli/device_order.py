@@ -1,0 +1,164 @@
+"""The verbs that tell a device what to do, and show in the terminal what becomes of it."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+
+from cli import running
+from cli.api_client import ApiClient, Refused, Unanswered
+from cli.tokens import TOKEN, token_of
+
+EXIT_OTHERWISE = 1
+"""Refused, failed, expired, cancelled, too late: it ended, and not as asked."""
+EXIT_UNKNOWN = 3
+"""Unconfirmed: it may have happened."""
+
+LOOK_EVERY_S = 0.1
+PATIENCE_S = 10.0
+"""Beyond `not_after`, for the last answers."""
+
+_WORDS = {
+    "requested": "asked for",
+    "issued": "accepted by the gateway",
+    "claimed": "recorded as sent",
+    "published": "sent to the device",
+    "published_again": "sent again, the same frame",
+    "probed": "asked whether it is listening",
+    "broker_ack": "the broker has it",
+    "device_ack": "the device answers",
+    "evidence": "its sensors say",
+    "contradiction": "its sensors say otherwise",
+    "incident": "an incident was raised",
+    "settled": "settled",
+}
+_ENDS = {
+    "confirmed": "[bold green]confirmed[/]: done, and its sensors say so",
+    "refused": "[bold red]refused[/] by the device",
+    "failed": "[bold red]failed[/]: it did not happen",
+    "expired": "[bold red]expired[/]: it was never sent",
+    "cancelled": "[bold]cancelled[/] before it was sent",
+    "unconfirmed": "[bold yellow]unconfirmed[/]: it may have happened; the next report will tell",
+    "executed_late": "[bold red]executed too late[/]: an incident was raised",
+    "abandoned": "[bold]given up[/]",
+}
+
+Id = Annotated[str, typer.Argument(help="Device id or current public id.")]
+Slot = Annotated[int, typer.Option(min=0, help="Slot of a cabinet or locker; 0 is the device itself.")]
+Ttl = Annotated[int, typer.Option(min=2, max=60, help="Seconds after which the device must not obey.")]
+Why = Annotated[str, typer.Option(help="For the audit log; needed with --override.")]
+Override = Annotated[list[str], typer.Option(help="Pass over a condition, such as low_battery; repeatable.")]
+Api = Annotated[
+    str, typer.Option(envvar=running.API_URL, help="Address of the API; of `up` or `demo` when left out.")
+]
+Token = Annotated[
+    str, typer.Option(envvar=TOKEN, help="Bearer token or API key; likewise.", show_default=False)
+]
+
+
+def register(devices: typer.Typer) -> None:
+    """Adds them to the verb `device`."""
+    for kind, does in (
+        ("unlock", "Opens the bolt of a bike."),
+        ("lock", "Closes the bolt of a bike."),
+        ("eject", "Ejects the unit of one slot: --slot N."),
+        ("open_slot", "Opens the door of one compartment: --slot N."),
+        ("locate", "Makes a device ring or blink."),
+        ("reboot", "Restarts a device."),
+        ("query", "Makes a device report now."),
+    ):
+        devices.command(kind.replace("_", "-"), help=_help(kind, does))(_verb(kind))
+
+
+def _help(kind: str, does: str) -> str:
+    slot = " --slot 3" if kind in ("eject", "open_slot") else ""
+    return (
+        f"{does} Shows every step with its milliseconds.\n\n"
+        "Exit code 0 when sensors confirmed it, 1 when it ended otherwise, 3 when nobody knows.\n\n"
+        f"  Example: ./latchkey device {kind.replace('_', '-')} bike-000017{slot}"
+    )
+
+
+def _verb(kind: str) -> Any:
+    def order(
+        device_id: Id,
+        *,
+        slot: Slot = 0,
+        ttl_s: Ttl = 10,
+        why: Why = "",
+        override: Override = [],  # noqa: B006  (typer copies it)
+        api: Api = "",
+        token: Token = "",
+    ) -> None:
+        wish = {"kind": kind, "slot": slot, "ttl_s": ttl_s, "why": why, "override": override}
+        raise typer.Exit(_order(_client(api, token), device_id, wish))
+
+    return order
+
+
+def _client(api: str, token: str) -> ApiClient:
+    token = token or token_of(running.known_settings())
+    if not token:
+        raise typer.BadParameter(f"set {TOKEN} to a bearer token or an API key (./latchkey key create)")
+    return ApiClient(api or running.setting(running.API_URL), token)
+
+
+def _order(client: ApiClient, device_id: str, wish: Mapping[str, Any]) -> int:
+    console = Console(highlight=False)
+    try:
+        headers = {"Idempotency-Key": str(uuid4())}
+        command = client.post(f"/v1/devices/{device_id}/commands", wish, headers)
+        end_s = time.monotonic() + int(wish["ttl_s"]) + PATIENCE_S
+        for line in story(client, command["id"], until_s=end_s):
+            console.print(line_words(line))
+        command = client.get(f"/v1/commands/{command['id']}")
+    except Refused as refused:
+        print(f"latchkey: {refused}", file=sys.stderr)
+        return EXIT_OTHERWISE
+    except Unanswered as nobody:
+        print(f"latchkey: {nobody}", file=sys.stderr)
+        return EXIT_UNKNOWN
+    console.print(end_words(command))
+    return exit_code(command["phase"])
+
+
+def story(client: ApiClient, command_id: str, *, until_s: float) -> Iterator[Mapping[str, Any]]:
+    """The lines of the timeline as they come, until the command is settled or unconfirmed, or time is up."""
+    told = 0
+    while True:
+        command = client.get(f"/v1/commands/{command_id}")
+        lines: Sequence[Mapping[str, Any]] = client.get(f"/v1/commands/{command_id}/timeline")["lines"]
+        yield from lines[told:]
+        told = len(lines)
+        if command["settled"] or command["phase"] == "unconfirmed" or time.monotonic() > until_s:
+            return
+        time.sleep(LOOK_EVERY_S)
+
+
+def line_words(line: Mapping[str, Any]) -> str:
+    """One line for the terminal."""
+    said = ", ".join(f"{name} {value}" for name, value in line["detail"].items() if value != "")
+    words = _WORDS.get(line["what"], line["what"].replace("_", " "))
+    return f"{line['after_ms']:>7} ms  {words}{f'  [dim]{_plain(said)}[/]' if said else ''}"
+
+
+def end_words(command: Mapping[str, Any]) -> str:
+    """How it ended, in a sentence."""
+    reason = f" ({_plain(command['reason'])})" if command["reason"] else ""
+    return f"            {_ENDS.get(command['phase'], command['phase'])}{reason}"
+
+
+def exit_code(phase: str) -> int:
+    """0 only for what sensors confirmed."""
+    if phase == "confirmed":
+        return 0
+    return EXIT_OTHERWISE if phase in _ENDS and phase != "unconfirmed" else EXIT_UNKNOWN
+
+
+def _plain(text: str) -> str:
+    """A device's words never become markup."""
+    return text.replace("[", "(").replace("]", ")")

@@ -1,0 +1,39 @@
+"""What the terminal says of an order."""
+
+import asyncio
+import time
+
+import pytest
+
+from cli.api_client import ApiClient
+from cli.device_order import end_words, exit_code, line_words, story
+from gateway.core.command import SETTLED, Phase
+from tests.unit.api.routes.test_commands import a_bike, order, put_in
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_only_what_sensors_confirmed_is_a_success(phase: Phase) -> None:
+    expected = 0 if phase is Phase.CONFIRMED else 1 if phase in SETTLED else 3
+    assert exit_code(phase.value) == expected
+
+
+@pytest.mark.parametrize("phase", [*SETTLED, Phase.UNCONFIRMED])
+def test_every_end_has_words(phase: Phase) -> None:
+    assert (
+        phase.value.split("_")[0][:4] in end_words({"phase": phase.value, "reason": ""})
+        or phase is Phase.ABANDONED
+    )
+
+
+def test_a_line_says_when_and_what_and_never_becomes_markup() -> None:
+    line = {"after_ms": 41, "what": "device_ack", "detail": {"result": "refused", "reason": "[red]jam"}}
+    assert line_words(line) == "     41 ms  the device answers  [dim]result refused, reason (red)jam[/]"
+
+
+async def test_the_story_ends_with_the_command() -> None:
+    async with a_bike() as surface:
+        command = (await order(surface)).json()["id"]
+        put_in(surface, command, Phase.CONFIRMED)
+        client = ApiClient(f"http://127.0.0.1:{surface.port}", surface.token())
+        lines = await asyncio.to_thread(lambda: list(story(client, command, until_s=time.monotonic() + 60)))
+        assert [line["what"] for line in lines] == ["requested", "issued"]
