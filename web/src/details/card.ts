@@ -6,6 +6,7 @@ import { lookOf, LOOK_WORDS } from "../map/look";
 import { ageWords, deviceTitle, reasonWords, sentence } from "../words/words";
 import { fetchDevice, fetchHistory, Unanswered, type DeviceState, type HistoryPoint } from "./device";
 import { lengthWords, linePlot, tracePlot } from "./plots";
+import { Orders } from "../orders/orders";
 import { slotGrid } from "./slots";
 
 const REFRESH_MS = 5_000;
@@ -25,10 +26,12 @@ export class Card {
   private readonly why = el("div", { class: "why", "aria-live": "polite" });
   private readonly facts = el("dl", { class: "facts" });
   private readonly slots = el("div");
+  private readonly orders = new Orders();
   private readonly history = el("div", { class: "history" });
   private readonly trouble = el("p", { class: "trouble", role: "alert" });
   private shown: MapDevice | null = null;
   private state: DeviceState | null = null;
+  private slot = 0;
   private range: Range = RANGES[0];
   private asked = new AbortController();
   private asked_ms = 0;
@@ -36,7 +39,7 @@ export class Card {
   private opener: Element | null = null;
 
   constructor(private readonly onClose: () => void, private readonly onCentre: (lat: number, lon: number) => void) {
-    this.card.append(this.head, this.trouble, this.why, this.slots, this.facts, this.history);
+    this.card.append(this.head, this.trouble, this.why, this.slots, this.orders.element, this.facts, this.history);
     this.card.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.onClose();
     });
@@ -53,7 +56,9 @@ export class Card {
     this.opener = document.activeElement;
     this.state = null;
     this.trouble.textContent = "";
+    this.slot = 0;
     this.slots.replaceChildren();
+    this.orders.clear();
     this.facts.replaceChildren();
     this.card.hidden = false;
     document.body.classList.add("with-card");
@@ -155,8 +160,20 @@ export class Card {
 
   private drawState(state: DeviceState): void {
     this.drawWhy(state.available, state.reasons);
-    this.slots.replaceChildren(...(state.slots.length > 0 ? [slotGrid(state)] : []));
+    this.drawSlots(state);
     this.facts.replaceChildren(...factsOf(state).flatMap(([name, words]) => [el("dt", {}, name), el("dd", {}, words)]));
+  }
+
+  private drawSlots(state: DeviceState): void {
+    const pick = (slot: number): void => {
+      this.slot = slot;
+      this.drawSlots(state);
+      this.slots.querySelectorAll("button")[state.slots.findIndex((one) => one.number === slot)]?.focus();
+    };
+    const at = [...this.slots.querySelectorAll("button")].findIndex((button) => button === document.activeElement);
+    this.slots.replaceChildren(...(state.slots.length > 0 ? [slotGrid(state, this.slot, pick)] : []));
+    if (at >= 0) this.slots.querySelectorAll("button")[at]?.focus();
+    this.orders.show(state, this.slot);
   }
 
   private drawHistory(points: readonly HistoryPoint[] | null): void {

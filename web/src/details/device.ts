@@ -70,12 +70,20 @@ export async function fetchHistory(id: string, hours: number, step: string, sign
 }
 
 export async function getJson(path: string, signal?: AbortSignal): Promise<unknown> {
+  return askJson(path, signal ? { signal } : {});
+}
+
+export async function postJson(path: string, body: object, headers: Readonly<Record<string, string>>): Promise<unknown> {
+  return askJson(path, { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } });
+}
+
+async function askJson(path: string, request: RequestInit): Promise<unknown> {
   let answer: Response;
   try {
-    const headers = { accept: "application/json", authorization: `Bearer ${signedIn.token}` };
-    answer = await fetch(path, { headers, ...(signal ? { signal } : {}) });
+    const headers = { accept: "application/json", authorization: `Bearer ${signedIn.token}`, ...request.headers };
+    answer = await fetch(path, { ...request, headers });
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (request.signal?.aborted) throw error;
     throw new Unanswered("The server cannot be reached.");
   }
   const body: unknown = await answer.json().catch(() => null);

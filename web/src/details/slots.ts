@@ -19,9 +19,12 @@ export function slotWords(slot: SlotState): string {
   return `Slot ${slot.number}: ${slotLook(slot)}${charge}${unit}${faults}`;
 }
 
-export function slotGrid(state: DeviceState): HTMLElement {
+/** `picked` is the slot a person chose, 0 for none; a press on it again lets it go. */
+export function slotGrid(state: DeviceState, picked: number, onPick: (slot: number) => void): HTMLElement {
   const cells = state.slots.map((slot) => el("li",
     { class: `slot ${slotLook(slot)}`, title: slotWords(slot), "aria-label": slotWords(slot) },
+    el("button", { type: "button", "aria-label": `Pick slot ${slot.number}`, "aria-pressed": String(slot.number === picked),
+      onclick: () => onPick(slot.number === picked ? 0 : slot.number) }),
     el("b", {}, String(slot.number)),
     slot.charge_pct === null ? null : el("i", { style: `height:${slot.charge_pct}%` })));
   const what = state.kind === "locker" ? "Compartments" : "Slots";
