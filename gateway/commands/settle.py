@@ -12,14 +12,15 @@ from gateway.commands.story import Story
 from gateway.core.command import Happening, Phase
 from gateway.core.device import DeviceRecord
 from gateway.core.evidence import (
+    OPENING,
     Contradicts,
     Done,
     DoneLate,
     NotDone,
     Ordered,
     Verdict,
+    done_after_all,
     executed_twice,
-    is_exact,
     judge,
 )
 from gateway.core.stamped import StampedReport
@@ -42,10 +43,11 @@ class SettleByEvidence:
 
     async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
         """Every report is held against every command of the device. Raises StoreUnavailable."""
+        sent = [
+            one for one in self._ports.open.of_device(device.device_no) if one.record.phase not in NEVER_SENT
+        ]
         tellings: dict[UUID, Telling] = {
-            one.record.command_id: partial(_tell_reports, reports)
-            for one in self._ports.open.of_device(device.device_no)
-            if one.record.phase not in NEVER_SENT
+            one.record.command_id: partial(_tell_reports, reports, _later_openings(one, sent)) for one in sent
         }
         if tellings:
             await tell(tellings, self._ports)
@@ -66,15 +68,25 @@ def _tell_boot(at_ms: int, story: Story, one: OpenCommand) -> None:
     story.happens(Happening.DONE, at_ms, "evidence", {"why": "new_boot"})
 
 
-def _tell_reports(reports: Sequence[StampedReport], story: Story, one: OpenCommand) -> None:
+def _later_openings(one: OpenCommand, sent: Sequence[OpenCommand]) -> int:
+    """How many later commands that open the same place are out, or were."""
+    return sum(
+        other.record.slot == one.record.slot
+        and other.record.fence > one.record.fence
+        and other.record.kind in OPENING
+        for other in sent
+    )
+
+
+def _tell_reports(reports: Sequence[StampedReport], later: int, story: Story, one: OpenCommand) -> None:
     for stamped in reports:
         command = _as_told(one, story)
-        if story.is_settled:
+        if not story.is_settled:
+            verdict = judge(command, stamped, undone_after=one.undone, overtaken=later > 0)
+            _settle(verdict, stamped, story, one)
+        elif not later:
             _look_back(command, stamped, story)
-        else:
-            _settle(command, stamped, story, one)
-            command = _as_told(one, story)
-        if executed_twice(command, stamped):
+        if executed_twice(command, stamped, later=later):
             story.incident("executed_twice", stamped.received_ms, {"seq": stamped.seq})
 
 
@@ -93,8 +105,7 @@ def _as_told(one: OpenCommand, story: Story) -> Ordered:
     )
 
 
-def _settle(command: Ordered, stamped: StampedReport, story: Story, one: OpenCommand) -> None:
-    verdict = judge(command, stamped, undone_after=one.undone)
+def _settle(verdict: Verdict, stamped: StampedReport, story: Story, one: OpenCommand) -> None:
     at_ms, seen = stamped.received_ms, {"seq": stamped.seq, "made_ms": stamped.at_ms}
     match verdict:
         case Done():
@@ -114,11 +125,7 @@ def _settle(command: Ordered, stamped: StampedReport, story: Story, one: OpenCom
 
 def _look_back(command: Ordered, stamped: StampedReport, story: Story) -> None:
     """A command that was settled as not done, and is done after all."""
-    if story.phase in WITHOUT_QUESTION or not is_exact(command, stamped):
-        return
-    verdict: Verdict = judge(command, stamped)
-    if isinstance(verdict, Done):
-        kind = "executed_after_all" if story.phase is Phase.ABANDONED else "executed_late"
-        if story.phase is Phase.REFUSED:
-            kind = "evidence_contradicts_ack"
-        story.incident(kind, stamped.received_ms, {"why": verdict.why, "phase": story.phase.value})
+    if story.phase not in WITHOUT_QUESTION and done_after_all(command, stamped):
+        kind = {Phase.ABANDONED: "executed_after_all", Phase.REFUSED: "evidence_contradicts_ack"}
+        detail = {"phase": story.phase.value, "seq": stamped.seq}
+        story.incident(kind.get(story.phase, "executed_late"), stamped.received_ms, detail)

@@ -13,6 +13,10 @@ ACTING_MS: Final = 5_000
 """A motor that began to turn just before `not_after` has ended by then: earlier reports cannot say "not done"."""
 
 
+OPENING: Final = frozenset({CommandKind.UNLOCK, CommandKind.OPEN_SLOT, CommandKind.EJECT})
+"""Kinds after which a counter of openings has risen."""
+
+
 class Ordered(Struct, frozen=True, gc=False):
     """What evidence needs to know of a command."""
 
@@ -89,8 +93,11 @@ def place_in(report: Report, slot: int) -> Place | None:
     return None
 
 
-def judge(ordered: Ordered, stamped: StampedReport, *, undone_after: bool = False) -> Verdict:
-    """`undone_after`: an earlier report, made after `not_after`, showed it not executed."""
+def judge(
+    ordered: Ordered, stamped: StampedReport, *, undone_after: bool = False, overtaken: bool = False
+) -> Verdict:
+    """`undone_after`: an earlier report, made after `not_after`, showed it not executed. `overtaken`: a later
+    command that opens the same place was sent, which may be what moved it."""
     if stamped.boot < ordered.boot or stamped.clock_suspect:
         return NOTHING
     if ordered.kind is CommandKind.QUERY:
@@ -102,28 +109,32 @@ def judge(ordered: Ordered, stamped: StampedReport, *, undone_after: bool = Fals
         return NOTHING
     if place.last_fence < ordered.fence:
         return _unreached(ordered, place, stamped)
-    shown = _effect(ordered, place)
-    if isinstance(shown, Done) and undone_after:
-        return DoneLate(shown.why)
-    return shown
+    if ordered.kind is CommandKind.LOCK:
+        exact = place.last_fence == ordered.fence and not overtaken
+        shown = _locked(ordered, place, exact=exact)
+        undone_after = undone_after and exact
+    else:
+        shown = _effect(ordered, place)
+    return DoneLate(shown.why) if isinstance(shown, Done) and undone_after else shown
 
 
-def executed_twice(ordered: Ordered, stamped: StampedReport) -> bool:
-    """One fence, two openings. Only the fence itself counts: a later command opens too."""
+def executed_twice(ordered: Ordered, stamped: StampedReport, *, later: int) -> bool:
+    """It opened more often than it and the `later` commands can have opened it that were sent for the same place."""
     place = place_in(stamped.report, ordered.slot)
     before = ordered.openings_before
-    if place is None or before is None or ordered.kind not in _OPENING:
+    if place is None or before is None or ordered.kind not in OPENING:
         return False
-    return place.last_fence == ordered.fence and place.openings >= before + 2
+    return place.last_fence >= ordered.fence and place.openings >= before + 2 + later
 
 
-def is_exact(ordered: Ordered, stamped: StampedReport) -> bool:
-    """The last command executed there was this one, and no later one."""
+def done_after_all(ordered: Ordered, stamped: StampedReport) -> bool:
+    """A counter of openings rose for a command that was settled as not done; to be asked while no later one for the
+    same place was sent."""
     place = place_in(stamped.report, ordered.slot)
-    return place is not None and place.last_fence == ordered.fence
-
-
-_OPENING: Final = frozenset({CommandKind.UNLOCK, CommandKind.OPEN_SLOT, CommandKind.EJECT})
+    before = ordered.openings_before
+    if place is None or before is None or ordered.kind not in OPENING or stamped.boot < ordered.boot:
+        return False
+    return place.last_fence >= ordered.fence and place.openings > before
 
 
 def _judge_reboot(ordered: Ordered, stamped: StampedReport) -> Verdict:
@@ -156,10 +167,6 @@ def _unreached(ordered: Ordered, place: Place, stamped: StampedReport) -> Verdic
 
 def _effect(ordered: Ordered, place: Place) -> Verdict:
     """The device says that it executed it: do its sensors say so too?"""
-    if ordered.kind is CommandKind.LOCK:
-        if place.is_closed:
-            return Done("bolt_closed")
-        return _not_done(ordered, "bolt_open") if place.is_open else NOTHING
     before = ordered.openings_before
     if before is not None and place.openings > before:
         return Done("openings_rose")
@@ -168,6 +175,13 @@ def _effect(ordered: Ordered, place: Place) -> Verdict:
     if place.is_open:
         return Done("is_open")
     return _not_done(ordered, "did_not_open") if place.openings == before and place.is_closed else NOTHING
+
+
+def _locked(ordered: Ordered, place: Place, *, exact: bool) -> Verdict:
+    """What a later command has opened may have been closed before."""
+    if place.is_closed:
+        return Done("bolt_closed")
+    return _not_done(ordered, "bolt_open") if place.is_open and exact else NOTHING
 
 
 def _ejected(ordered: Ordered, place: Place) -> Verdict:
