@@ -2,13 +2,17 @@
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from api.auth.settings import AuthSettings
+from api.auth.settings import AuthSettings, secret_of
 from api.bad_settings import BadSettings as BadSettings
 from gateway.addresses import postgres_dsn, redis_url
 from gateway.key_wrapping import SETTING, BadKeyEncryptionKey, KeyWrapping
+
+MIN_BROKER_SECRET_BYTES = 16
+"""Nobody guesses it at the rate of a network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,10 @@ class Settings:
     web_dir: Path | None = None
     """The built page to serve at `/`."""
     log_level: str = "info"
+    broker_secret: bytes = field(default=b"", repr=False)
+    """What a broker that asks `/v1/broker/…` must say; without it none is answered."""
+    broker_address: str = "mqtt://127.0.0.1:1883"
+    """Where a device that enrols is told to connect."""
     contained: bool = False
     """In a container, whose published ports decide who reaches it."""
 
@@ -51,6 +59,8 @@ class Settings:
             port=_port(environment.get("LATCHKEY_API_PORT") or "8080"),
             web_dir=_web_dir(environment.get("LATCHKEY_WEB_DIR") or ""),
             log_level=_log_level(environment.get("LATCHKEY_LOG_LEVEL") or "info"),
+            broker_secret=_broker_secret(environment),
+            broker_address=_broker_address(environment.get("LATCHKEY_BROKER_ADDRESS") or ""),
             contained=environment.get("LATCHKEY_API_CONTAINED") == "yes",
         )
 
@@ -75,6 +85,26 @@ def _key_wrapping(environment: Mapping[str, str]) -> KeyWrapping:
         return KeyWrapping.from_environment(environment)
     except BadKeyEncryptionKey as error:
         raise BadSettings(f"{SETTING} {error}") from None
+
+
+def _broker_secret(environment: Mapping[str, str]) -> bytes:
+    name = "LATCHKEY_BROKER_HOOK_SECRET"
+    secret = secret_of(environment, name).encode()
+    if secret and len(secret) < MIN_BROKER_SECRET_BYTES:
+        raise BadSettings(
+            f"{name} has fewer than {MIN_BROKER_SECRET_BYTES} bytes; make one: openssl rand -hex 24"
+        )
+    return secret
+
+
+def _broker_address(text: str) -> str:
+    address = text or "mqtt://127.0.0.1:1883"
+    parts = urlsplit(address)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.username or parts.password:
+        raise BadSettings(
+            f"LATCHKEY_BROKER_ADDRESS is no address such as mqtts://mqtt.example.org:8883: {address!r}"
+        )
+    return address
 
 
 def _host(environment: Mapping[str, str]) -> str:

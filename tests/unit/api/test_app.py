@@ -10,13 +10,18 @@ import pytest
 from api.app import StatesOfRedis, opened_world
 from api.settings import Settings
 from firmware_protocol.messages import DeviceId
+from gateway.key_wrapping import new_key_encryption_key
 from gateway.ports import StoreUnavailable
 from tests.support.waiting import until_async
 from tests.unit.api.live.entries import entry
 from tests.unit.api.surface import serving
 
 NOWHERE = Settings.from_environment(
-    {"LATCHKEY_POSTGRES_DSN": "postgresql://127.0.0.1:1/none", "LATCHKEY_REDIS_URL": "redis://127.0.0.1:1/0"}
+    {
+        "LATCHKEY_POSTGRES_DSN": "postgresql://127.0.0.1:1/none",
+        "LATCHKEY_REDIS_URL": "redis://127.0.0.1:1/0",
+        "LATCHKEY_KEY_ENCRYPTION_KEY": new_key_encryption_key("nowhere"),
+    }
 )
 CHECKOUT = Path(__file__).parents[3]
 

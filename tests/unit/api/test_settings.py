@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 
 from api.settings import BadSettings, Settings
+from gateway.key_wrapping import new_key_encryption_key
 
-NEEDED = {"LATCHKEY_POSTGRES_DSN": "postgresql://db", "LATCHKEY_REDIS_URL": "redis://here"}
+NEEDED = {
+    "LATCHKEY_POSTGRES_DSN": "postgresql://db",
+    "LATCHKEY_REDIS_URL": "redis://here",
+    "LATCHKEY_KEY_ENCRYPTION_KEY": new_key_encryption_key("a"),
+}
 
 
 def test_what_is_left_out_has_a_default_on_loopback() -> None:
@@ -73,3 +78,27 @@ def test_an_address_that_cannot_be_read_is_refused_without_its_password(name: st
     with pytest.raises(BadSettings, match=name) as refused:
         Settings.from_environment({**NEEDED, name: value})
     assert "horse" not in str(refused.value)
+
+
+def test_what_a_broker_must_say_is_long_and_never_shown() -> None:
+    secret = "0123456789abcdef"
+    settings = Settings.from_environment({**NEEDED, "LATCHKEY_BROKER_HOOK_SECRET": secret})
+    assert settings.broker_secret == secret.encode()
+    assert secret not in repr(settings)
+    with pytest.raises(BadSettings, match="LATCHKEY_BROKER_HOOK_SECRET") as refused:
+        Settings.from_environment({**NEEDED, "LATCHKEY_BROKER_HOOK_SECRET": "short"})
+    assert "short" not in str(refused.value)
+
+
+def test_devices_are_told_an_address_that_is_one() -> None:
+    address = "mqtts://mqtt.example.org:8883"
+    assert Settings.from_environment({**NEEDED, "LATCHKEY_BROKER_ADDRESS": address}).broker_address == address
+    for wrong in ("mqtt.example.org", "http://x", "mqtt://user:secret@x"):
+        with pytest.raises(BadSettings, match="LATCHKEY_BROKER_ADDRESS"):
+            Settings.from_environment({**NEEDED, "LATCHKEY_BROKER_ADDRESS": wrong})
+
+
+def test_without_a_key_for_keys_it_says_how_to_get_one() -> None:
+    without = {name: value for name, value in NEEDED.items() if "ENCRYPTION" not in name}
+    with pytest.raises(BadSettings, match=r"\./latchkey key new"):
+        Settings.from_environment(without)
