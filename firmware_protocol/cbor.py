@@ -17,12 +17,14 @@ class Keys:
     `inner` names the fields that are such messages, or lists of them; those hold no further ones.
     """
 
-    __slots__ = ("inner", "keys", "names")
+    __slots__ = ("inner", "inner_names", "keys", "names", "ordered")
 
     def __init__(self, *names: str, inner: Mapping[str, "Keys"] | None = None) -> None:
         self.names: Final = dict(enumerate(names))
         self.keys: Final = {name: key for key, name in self.names.items()}
+        self.ordered: Final = names
         self.inner: Final = dict(inner or {})
+        self.inner_names: Final = tuple((name, keys.ordered) for name, keys in self.inner.items())
 
 
 FIX_KEYS = Keys("lat_e7", "lon_e7", "accuracy_m", "age_ms")
@@ -84,14 +86,11 @@ def read_fields(frame: bytes, keys: Keys) -> dict[str, Any]:
 
 
 def _named(fields: dict[Any, Any], keys: Keys) -> dict[str, Any]:
-    names = keys.names
-    # True and 1.0 equal 1 in Python, not on the wire.
-    named = _flat(fields, names)
-    for name, inner in keys.inner.items():
-        value = named.get(name)
-        if value is None:
+    named = _flat(fields, keys.ordered)
+    for name, names in keys.inner_names:
+        if name not in named:
             continue
-        names = inner.names
+        value = named[name]
         if type(value) is dict:
             named[name] = _flat(value, names)
         elif type(value) is list:
@@ -99,12 +98,13 @@ def _named(fields: dict[Any, Any], keys: Keys) -> dict[str, Any]:
     return named
 
 
-def _flat(fields: dict[Any, Any], names: Mapping[int, str]) -> dict[str, Any]:
-    # A loop costs less than a comprehension that looks every key up twice.
+def _flat(fields: dict[Any, Any], names: tuple[str, ...]) -> dict[str, Any]:
     named: dict[str, Any] = {}
+    count = len(names)
     for key, value in fields.items():
-        if type(key) is int and (name := names.get(key)) is not None:
-            named[name] = value
+        # True and 1.0 equal 1 in Python, not on the wire.
+        if type(key) is int and 0 <= key < count:
+            named[names[key]] = value
     return named
 
 

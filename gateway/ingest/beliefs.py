@@ -139,7 +139,11 @@ class Beliefs:
         by_shard: dict[int, list[Step]] = {}
         for shard, step in steps:
             by_shard.setdefault(shard, []).append(step)
-        batch = [ShardSteps(shard, await self.epoch(shard), part) for shard, part in by_shard.items()]
+        known = self._epochs
+        batch = [
+            ShardSteps(shard, known.get(shard) or await self.epoch(shard), part)
+            for shard, part in by_shard.items()
+        ]
         return await self._live_states.advance(batch)
 
     async def _recover(self, shards: Iterable[int]) -> None:

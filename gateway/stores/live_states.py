@@ -215,9 +215,11 @@ async def scan(link: RedisLink, keys: ShardKeys, cursor: int) -> tuple[int, list
 def _mismatched(shards: Sequence[ShardSteps], replies: Sequence[Reply]) -> frozenset[DeviceId]:
     mismatched: list[DeviceId] = []
     for part, reply in zip(shards, replies, strict=True):
-        if no_error(reply) == LOST:
+        if reply == LOST:
             raise FeedEpochLost(part.shard)
-        mismatched.extend(part.steps[index].device_id for index in _list(reply) if isinstance(index, int))
+        indexes = _list(no_error(reply))
+        if indexes:
+            mismatched += [part.steps[index].device_id for index in indexes if isinstance(index, int)]
     return frozenset(mismatched)
 
 
