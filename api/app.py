@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from api.auth.gate import Gate
 from api.auth.limits import Limiter
+from api.auth.wechat import WeChatLogin
 from api.live.entrance import Entrance
 from api.live.fleet_view import FleetView
 from api.live.hub import LiveHub
@@ -28,7 +29,7 @@ from api.routing import surface
 from api.server import allow_files, bound, server_for
 from api.settings import BadSettings, Settings
 from api.telemetry import ApiTelemetry
-from api.world import World
+from api.world import BrokerSide, World
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import SHARDS, shard_of
 from gateway.clock import SystemClock
@@ -39,10 +40,12 @@ from gateway.ports import ChangeFeed, Clock, LiveStates
 from gateway.rates import LocalRateLimits
 from gateway.stores.api_keys import PostgresApiKeys
 from gateway.stores.audit import PostgresAudit
+from gateway.stores.broker_access import PostgresBrokerAccess
 from gateway.stores.change_feed import RedisChangeFeed
 from gateway.stores.command_desk import PostgresCommandDesk
 from gateway.stores.device_keys import PostgresDeviceKeys
 from gateway.stores.device_queries import PostgresDeviceQueries
+from gateway.stores.enrolment import PostgresEnrolment
 from gateway.stores.history_queries import PostgresHistoryQueries
 from gateway.stores.incidents import PostgresIncidents
 from gateway.stores.live_states import RedisLiveStates
@@ -95,12 +98,11 @@ async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> 
         stack.push_async_callback(quarantine.close)
         link = PostgresLink(settings.postgres_dsn, name="people")
         stack.push_async_callback(link.close)
-        gate = Gate(
-            settings.auth.rules(clock.monotonic_s),
-            PostgresApiKeys(pool, link),
-            PostgresPeople(pool, link),
-            clock,
-        )
+        enrolling = PostgresLink(settings.postgres_dsn, name="enrolment")
+        stack.push_async_callback(enrolling.close)
+        rules, people = settings.auth.rules(clock.monotonic_s), PostgresPeople(pool, link)
+        gate = Gate(rules, PostgresApiKeys(pool, link), people, clock)
+        wechat = settings.auth.wechat
         # A million entries are here to stay: walking over them took a collection 60 ms, in which nobody is served.
         view, relay, hub = live_map(
             RedisChangeFeed(feed_link), clock, Entrance(gate, settings.auth.doors), filled=gc.freeze
@@ -137,9 +139,14 @@ async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> 
                 RedisRateLimits(states_link), LocalRateLimits(clock.monotonic_s), settings.auth.doors
             ),
             audit=PostgresAudit(link, pool),
+            login=WeChatLogin(wechat, people, rules, clock) if wechat else None,
             desk=desk,
             issuing=IssuePorts(desk, states, saved_states, keys, clock, MetricCommandCounters(), uuid4),
             incidents=PostgresIncidents(pool),
+            enrolment=PostgresEnrolment(enrolling, settings.key_encryption_key),
+            broker=BrokerSide(
+                PostgresBrokerAccess(pool, clock), settings.broker_secret, settings.broker_address
+            ),
         )
 
 

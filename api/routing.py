@@ -13,7 +13,21 @@ from api.auth.doors import Doors
 from api.auth.guarded_route import GuardedRoute
 from api.direct import DirectRoute
 from api.named_host import NamedHost
-from api.routes import commands, devices, documents, fleet, health, history, incidents, nearby, quarantine
+from api.routes import (
+    audit,
+    broker_auth,
+    commands,
+    devices,
+    documents,
+    enrol,
+    fleet,
+    health,
+    history,
+    incidents,
+    login,
+    nearby,
+    quarantine,
+)
 from api.security_document import with_security
 from api.telemetry import App, MeasuredApp
 
@@ -33,6 +47,8 @@ _TAGS = [
     {"name": "map", "description": "What riders see: public ids only, answered from memory."},
     {"name": "devices", "description": "One device, now and before."},
     {"name": "commands", "description": "Orders to a device: their phase, their story, their end."},
+    {"name": "brokers", "description": "For a broker that asks who may enter, instead of reading a file."},
+    {"name": "login", "description": "How riders get a token."},
     {"name": "operations", "description": "What the person who runs it needs."},
     {"name": "health", "description": "For supervisors and Prometheus."},
     {"name": "documents", "description": "Machine-readable descriptions."},
@@ -52,7 +68,21 @@ def application(lifespan: Lifespan, *, web_dir: Path | None) -> FastAPI:
     )
     problems.install(app)
     # The most asked first: routes are tried in order.
-    for module in (nearby, fleet, commands, history, devices, incidents, quarantine, health, documents):
+    for module in (
+        nearby,
+        broker_auth,
+        fleet,
+        commands,
+        history,
+        devices,
+        enrol,
+        incidents,
+        login,
+        audit,
+        quarantine,
+        health,
+        documents,
+    ):
         _refuse_unguarded(module.router)
         app.include_router(module.router)
     describe = app.openapi

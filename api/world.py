@@ -1,18 +1,32 @@
 """All that a request may ask, in one place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from api.auth.gate import Gate
 from api.auth.limits import Limiter
+from api.auth.wechat import WeChatLogin
 from api.live.fleet_view import FleetView
 from api.live.hub import LiveHub
 from api.live.relay import FeedRelay
 from api.ports import AuditLog, Devices, History, Incidents, LiveStatesRead, Quarantine, SavedStates, Truth
+from gateway.broker_port import BrokerAccess
 from gateway.command_ports import CommandDesk
 from gateway.commands.issue import IssuePorts
+from gateway.enrolment_port import Enrolment
 from gateway.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSide:
+    """What the API says of devices to brokers, and of the broker to devices."""
+
+    access: BrokerAccess
+    secret: bytes = field(repr=False)
+    """What a broker that asks must say; empty: none is answered."""
+    address: str
+    """Where devices find the broker, as new ones are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +46,13 @@ class World:
     gate: Gate
     limiter: Limiter
     audit: AuditLog
+    login: WeChatLogin | None
+    """None where riders do not log in here."""
     desk: CommandDesk
     issuing: IssuePorts
     incidents: Incidents
+    enrolment: Enrolment
+    broker: BrokerSide
 
 
 def world_of(request: Request) -> World:

@@ -53,6 +53,10 @@ class AuthSettings(Struct, frozen=True):
             wechat=_wechat(environment, secrets),
         )
 
+    def signing_rules(self) -> TokenRules:
+        """For whoever makes tokens of ours."""
+        return TokenRules(self.issuer, self.audience, self.secrets)
+
     def rules(self, monotonic_s: Callable[[], float]) -> TokenRules:
         """What tokens are judged by. Raises BadSettings for a key file that is none."""
         return TokenRules(self.issuer, self.audience, self.secrets, _issuer_keys(self.jwks, monotonic_s))

@@ -74,7 +74,7 @@ def take_back_tokens(
     with connection.transaction():
         connection.execute(_REVOKE, (operator_id, subject))
         append_audit_now(
-            connection, AuditEntry(operator_id, by, "command_line", "token.revoke", subject, why)
+            connection, AuditEntry(operator_id, by, "console", "token.revoke", subject, why)
         )
 
 
@@ -88,6 +88,6 @@ def erase_person(
             return False
         connection.execute(_REVOKE, (operator_id, person_id))
         append_audit_now(
-            connection, AuditEntry(operator_id, by, "command_line", "person.erase", person_id, why)
+            connection, AuditEntry(operator_id, by, "console", "person.erase", person_id, why)
         )
     return True

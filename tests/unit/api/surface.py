@@ -1,9 +1,8 @@
 """The API on a real port with stores in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -17,27 +16,17 @@ from api.auth.gate import Gate
 from api.auth.limits import Limiter
 from api.auth.principal import Principal, Role
 from api.auth.tokens import TokenRules, mint
+from api.auth.wechat import WeChatLogin
 from api.live.entrance import Entrance
 from api.server import bound, server_for
 from api.telemetry import ApiTelemetry
-from api.world import World
+from api.world import BrokerSide, World
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import SHARDS, shard_of
 from gateway.commands.issue import IssuePorts
-from gateway.core.device import DeviceModel, DeviceRecord, Kind, Status
 from gateway.core.live_state import LiveState, MapEntry, Presence
-from gateway.ports import ShardSteps, Step, StoreUnavailable
+from gateway.ports import ShardSteps, Step
 from gateway.rates import LocalRateLimits
-from gateway.reading import (
-    AuditRow,
-    BadCursor,
-    BadRange,
-    HistoryPage,
-    HistoryQuestion,
-    IncidentRow,
-    KnownDevice,
-    QuarantineRow,
-)
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.command_link import FakeCommandCounters
 from tests.support.fakes.commands import FakeCommands
@@ -46,113 +35,13 @@ from tests.support.fakes.interruptions import Interruptions
 from tests.support.fakes.live_states import FakeLiveStates
 from tests.support.fakes.people import FakePeople
 from tests.support.waiting import until_async
+from tests.unit.api.newcomers import BROKER_ADDRESS, BROKER_SECRET, Newcomers
+from tests.unit.api.stores import MODEL as MODEL
+from tests.unit.api.stores import NOW_MS as NOW_MS
+from tests.unit.api.stores import Audit, History, Incidents, Quarantine, Truth
+from tests.unit.api.stores import known as known
 
-MODEL = DeviceModel(model="city-bike", kind=Kind.BIKE, heartbeat_s=60, quiet_after_s=150, lost_after_s=600)
-NOW_MS = 1_790_000_000_000
 SECRET = b"the secret of the tests, 32 bytes and more"
-
-
-def known(
-    device_id: str, *, public_id: str = "", home: tuple[int, int] | None = None, operator_id: int = 1
-) -> KnownDevice:
-    """A registered bike."""
-    record = DeviceRecord(
-        device_no=len(device_id),
-        device_id=DeviceId(device_id),
-        operator_id=operator_id,
-        model=MODEL.model,
-        status=Status.ACTIVE,
-        public_id=public_id or f"p-{device_id}",
-        marker=123_456_789,
-        home_lat_e7=home[0] if home else None,
-        home_lon_e7=home[1] if home else None,
-    )
-    return KnownDevice(record, MODEL)
-
-
-@dataclass
-class Truth:
-    """PostgreSQL in memory."""
-
-    registered: list[KnownDevice] = field(default_factory=list)
-    points: HistoryPage = field(default_factory=lambda: HistoryPage([], None))
-    asked: list[HistoryQuestion] = field(default_factory=list)
-    frames: list[QuarantineRow] = field(default_factory=list)
-    incidents: list[IncidentRow] = field(default_factory=list)
-    audited: list[AuditRow] = field(default_factory=list)
-    states: dict[int, LiveState] = field(default_factory=dict)
-    is_away: bool = False
-
-    async def ping(self) -> None:
-        if self.is_away:
-            raise StoreUnavailable("gone")
-
-    async def find(self, name: str, *, operator_id: int) -> KnownDevice | None:
-        await self.ping()
-        own = [one.record for one in self.registered if one.record.operator_id == operator_id]
-        found = next((one for one in own if name in (one.device_id, one.public_id)), None)
-        return next((one for one in self.registered if one.record is found), None)
-
-    async def page(self, after: str, limit: int, *, operator_id: int) -> Sequence[KnownDevice]:
-        await self.ping()
-        own = [one for one in self.registered if one.record.operator_id == operator_id]
-        return [one for one in own if one.record.device_id > after][:limit]
-
-    async def saved(self, device_no: int) -> LiveState | None:
-        await self.ping()
-        return self.states.get(device_no)
-
-
-@dataclass
-class History:
-    """Answers what it was told to."""
-
-    truth: Truth
-
-    async def page(self, question: HistoryQuestion) -> HistoryPage:
-        await self.truth.ping()
-        self.truth.asked.append(question)
-        if question.after == "forged":
-            raise BadCursor
-        if question.step == "raw" and question.to_ms - question.from_ms > 92 * 86_400_000:
-            raise BadRange("a range of step raw is at most 92 days wide")
-        return self.truth.points
-
-
-@dataclass
-class Quarantine:
-    """Rows with falling numbers, all of operator 1."""
-
-    truth: Truth
-
-    async def page(self, before: int | None, limit: int, *, operator_id: int) -> Sequence[QuarantineRow]:
-        await self.truth.ping()
-        own = self.truth.frames if operator_id == 1 else []
-        return [row for row in own if before is None or row.number < before][:limit]
-
-
-@dataclass
-class Incidents:
-    """Rows with falling numbers, all of operator 1."""
-
-    truth: Truth
-
-    async def page(self, operator_id: int, before: int | None, limit: int) -> Sequence[IncidentRow]:
-        await self.truth.ping()
-        own = self.truth.incidents if operator_id == 1 else []
-        return [row for row in own if before is None or row.number < before][:limit]
-
-
-@dataclass
-class Audit:
-    """Rows with falling numbers, all of operator 1."""
-
-    truth: Truth
-
-    async def page(self, operator_id: int, before: int | None, limit: int) -> Sequence[AuditRow]:
-        await self.truth.ping()
-        own = self.truth.audited if operator_id == 1 else []
-        return [row for row in own if before is None or row.number < before][:limit]
 
 
 class Surface:
@@ -162,11 +51,13 @@ class Surface:
         self.interruptions = Interruptions()
         self.redis = FakeLiveStates(self.interruptions)
         self.truth = Truth()
+        self.newcomers = Newcomers()
         self.clock = FakeClock(NOW_MS)
         self.port = 0
         self.people = FakePeople()
         rules = TokenRules("latchkey", "latchkey-api", (SECRET,))
         self.gate = Gate(rules, self.people, self.people, self.clock)
+        self.login: WeChatLogin | None = None
         local = LocalRateLimits(self.clock.monotonic_s)
         self.limiter = Limiter(local, local, doors)
         self.view, self.relay, self.hub = live_map(self.redis, self.clock, Entrance(self.gate, doors))
@@ -253,11 +144,14 @@ class Surface:
             gate=self.gate,
             limiter=self.limiter,
             audit=Audit(self.truth),
+            login=self.login,
             desk=self.desk,
             issuing=IssuePorts(
                 self.desk, StatesOfRedis(self.redis), self.truth, self.keys, self.clock, self.issued, uuid4
             ),
             incidents=Incidents(self.truth),
+            enrolment=self.newcomers,
+            broker=BrokerSide(self.newcomers, BROKER_SECRET, BROKER_ADDRESS),
         )
 
 
