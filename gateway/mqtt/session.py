@@ -43,6 +43,10 @@ class _Phase(Enum):
     LIVE = auto()
 
 
+# Asked for every packet; a global name costs a tenth of a look into the enumeration.
+_CLOSED, _CONNECTING, _SUBSCRIBING = _Phase.CLOSED, _Phase.CONNECTING, _Phase.SUBSCRIBING
+
+
 class Session:
     """Speaks for one client id. It survives connections: `open` starts the next one."""
 
@@ -108,7 +112,7 @@ class Session:
         if self._phase in (_Phase.LIVE, _Phase.SUBSCRIBING):
             # Any byte proves the peer alive: a PINGRESP may stand behind a long backlog.
             self._pinged_at_s = None
-        while used < end and self._phase is not _Phase.CLOSED:
+        while used < end and self._phase is not _CLOSED:
             try:
                 packet, size = read(data[used:])
             except IndexError:
@@ -117,8 +121,8 @@ class Session:
                 self._end(events, f"malformed packet from the broker: {error}")
                 break
             used += size
-            if type(packet) is PublishPacket and self._phase is not _Phase.CONNECTING:
-                if self._phase is _Phase.SUBSCRIBING:
+            if type(packet) is PublishPacket and self._phase is not _CONNECTING:
+                if self._phase is _SUBSCRIBING:
                     self._begin_to_receive(events)
                 events.append(packet)
             else:
