@@ -191,7 +191,8 @@ class DeviceSession:
         return Publish(self._hello_topic, codec.encode_hello(hello, encoding=self._identity.encoding), 1)
 
     def _moment(self, now_ms: int) -> Moment:
-        return Moment(now_ms, self._numbering.boot, self._numbering.elapsed_ms(now_ms))
+        number = self._numbering
+        return Moment(now_ms, number.boot, number.elapsed_ms(now_ms), number.said_ms)
 
     def _welcomed(self, payload: bytes, now_ms: int) -> list[Effect]:
         # Who has a key trusts no welcome without a seal: its boot number and its time decide what is obeyed.
@@ -200,9 +201,11 @@ class DeviceSession:
         )
         if opened is None or not self._numbering.welcome(opened):
             return []
-        self._obeying.welcomed(opened)
         self._hello_again_ms = None
-        self._hello_backoff.reset()
+        if self._obeying.welcomed(opened, now_ms):
+            self._hello_backoff.reset()
+        else:
+            self._hello_again_ms = now_ms + self._hello_backoff.next_delay_ms()
         for report in self._numbering.stamp_held(self._kept_lost):
             self._take(report, now_ms)
         self._ring.all_due(now_ms)

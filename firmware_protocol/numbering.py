@@ -1,5 +1,6 @@
 """How a full device gets its boot number, and gives every report its stamp and its time."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ class Numbering:
         self._boot: _Boot | None = None
         self._seq = 0
         self._hello_sent_ms = 0
+        self._said_ms = 0
         self.power_on_id = chance.getrandbits(64)
 
     @property
@@ -50,6 +52,11 @@ class Numbering:
     def elapsed_ms(self, now_ms: int) -> int | None:
         """Since the boot number was given; None while there is none."""
         return None if self._boot is None else now_ms - self._boot.zero_ms
+
+    @property
+    def said_ms(self) -> int:
+        """The latest Unix milliseconds that any report under this boot number says it was made at; 0 before one."""
+        return self._said_ms
 
     def held(self) -> Iterator[Report]:
         """Reports that wait for a boot number, oldest first."""
@@ -79,13 +86,21 @@ class Numbering:
         if sent_ms > self._hello_sent_ms:
             return False
         if self._boot is not None and welcome.boot <= self._boot.number:
-            # A number that does not rise could only repeat stamps, unless it is the same answer again.
-            return welcome.boot == self._boot.number and welcome.power_on_id == self._boot.power_on_id
+            return self._welcome_again(self._boot, welcome, sent_ms)
         # The server's time says how old the boot number is by now; the rest is counted from when the answered hello
         # was sent: the newest, unless the welcome says which.
-        zero_ms = sent_ms - (welcome.server_time_ms - welcome.boot * 1000)
-        self._boot = _Boot(welcome.boot, welcome.power_on_id, zero_ms, self._hello_sent_ms)
+        self._boot = _Boot(welcome.boot, welcome.power_on_id, _zero_ms(welcome, sent_ms), self._hello_sent_ms)
         self._seq = 0
+        self._said_ms = 0
+        return True
+
+    def _welcome_again(self, boot: _Boot, welcome: Welcome, sent_ms: int) -> bool:
+        """A number that does not rise could only repeat stamps, unless it is the same answer again."""
+        if welcome.boot != boot.number or welcome.power_on_id != boot.power_on_id:
+            return False
+        if welcome.hello_sent_ms is not None:
+            # The clock runs ahead by what a hello was on its way: the least of them counts.
+            self._boot = dataclasses.replace(boot, zero_ms=max(boot.zero_ms, _zero_ms(welcome, sent_ms)))
         return True
 
     def hold(self, report: Report, now_ms: int) -> int:
@@ -104,18 +119,21 @@ class Numbering:
         if self._boot is None:
             raise ValueError("no boot number yet")
         self._seq += 1
+        elapsed_ms = made_at_ms - self._boot.zero_ms
+        self._said_ms = max(self._said_ms, self._boot.number * 1000 + elapsed_ms)
         return replace(
-            report,
-            boot=self._boot.number,
-            seq=self._seq,
-            elapsed_ms=made_at_ms - self._boot.zero_ms,
-            kept_lost=kept_lost,
+            report, boot=self._boot.number, seq=self._seq, elapsed_ms=elapsed_ms, kept_lost=kept_lost
         )
 
     def stamp_held(self, kept_lost: int) -> list[Report]:
         """Everything held, in the order it was made; nothing is held afterwards."""
         held, self._held = self._held, []
         return [self.stamp(made.report, made.made_at_ms, kept_lost) for made in held]
+
+
+def _zero_ms(welcome: Welcome, sent_ms: int) -> int:
+    """When the clock of the boot number stood at zero, on the device's own."""
+    return sent_ms - (welcome.server_time_ms - welcome.boot * 1000)
 
 
 def stamp_of(report: Report) -> ReportStamp:

@@ -16,6 +16,9 @@ from firmware_protocol.server_clock import ServerClock
 from firmware_protocol.signature import sign_ack, verify_command, verify_welcome
 from firmware_protocol.verdict import Verdict, judge
 
+SLOW_WELCOME_MS = 2_000
+"""The time is known as exactly as hello and welcome were quick; a command of ten seconds can spare two."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlotFences:
@@ -43,6 +46,9 @@ class Moment:
     now_ms: int
     boot: int
     elapsed_ms: int | None
+    said_ms: int
+    """The latest time that any report under this boot number says: a command that expired before it must not be
+    obeyed any more, since that report proves to the gateway that it was not."""
 
 
 class Obeying:
@@ -83,10 +89,13 @@ class Obeying:
         welcome = verify_welcome(frame, device_id=self._device_id, keys=self._keys)
         return None if welcome.hello_sent_ms is None else welcome
 
-    def welcomed(self, welcome: Welcome) -> None:
-        """The welcome was for this power-on: it tells the time."""
-        if welcome.hello_sent_ms is not None:
-            self._clock.heard(welcome.server_time_ms, welcome.hello_sent_ms)
+    def welcomed(self, welcome: Welcome, now_ms: int) -> bool:
+        """The welcome was for this power-on: it tells the time. False when so roughly that it is worth another
+        hello."""
+        if not self._keys or welcome.hello_sent_ms is None:
+            return True
+        self._clock.heard(welcome.server_time_ms, welcome.hello_sent_ms)
+        return now_ms - welcome.hello_sent_ms <= SLOW_WELCOME_MS
 
     def heard(self, frame: bytes, moment: Moment) -> list[Effect]:
         """A frame came on the `cmd` topic. Raises MalformedFrame | BadSeal: to that a device says nothing."""
@@ -95,7 +104,8 @@ class Obeying:
         if stored is not None:
             return [self._publish(stored)]
         fences = self._fences.get(command.slot, SlotFences())
-        server_ms = self._clock.at_most_ms(moment.now_ms)
+        clock_ms = self._clock.at_most_ms(moment.now_ms)
+        server_ms = None if clock_ms is None else max(clock_ms, moment.said_ms)
         answer = Ack(command.command_id, AckResult.ACCEPTED, moment.boot, command.fence, command.slot)
         match judge(command, boot=moment.boot, server_ms=server_ms, taken_fence=fences.taken):
             case Verdict.OBEY:

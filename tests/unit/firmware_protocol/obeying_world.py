@@ -28,6 +28,8 @@ class Deed:
 
     command: Command
     at_ms: int
+    stated_ms: int
+    """The latest time of any report under the same boot number, made before it."""
 
 
 @dataclass
@@ -48,6 +50,8 @@ class ObeyingWorld:
     executing: list[Command] = field(default_factory=list)
     flash: Remembered = field(default_factory=Remembered)
     openings: int = 0
+    stated: dict[int, int] = field(default_factory=dict)
+    """By boot number, the latest time that any report says."""
     dies_after: int | None = None
     """Power goes when so many more effects were carried out."""
 
@@ -95,7 +99,7 @@ class ObeyingWorld:
                 case Remember():
                     self.flash = self.session.remember()
                 case Execute(command):
-                    self.deeds.append(Deed(command, self.true_ms))
+                    self.deeds.append(Deed(command, self.true_ms, self.stated.get(command.boot, 0)))
                     self.executing.append(command)
                     self.openings += 1
                 case Publish(topic, payload) if topic == ACK:
@@ -121,7 +125,10 @@ class ObeyingWorld:
             for effect in self.session.report(said, self.now_ms)
             if isinstance(effect, Publish) and effect.topic == topics.report_topic(DEVICE)
         ]
-        return codec.decode_report(frames[-1])
+        report = codec.decode_report(frames[-1])
+        at_ms = report.boot * 1000 + (report.elapsed_ms or 0)
+        self.stated[report.boot] = max(at_ms, self.stated.get(report.boot, 0))
+        return report
 
     # --- the gateway and the network -----------------------------------------------------------------
 
@@ -165,6 +172,7 @@ class ObeyingWorld:
         for deed in self.deeds:
             command = deed.command
             assert deed.at_ms < command.not_after_s * 1000, "executed late"
+            assert deed.stated_ms < command.not_after_s * 1000, "a report proves that it was not"
             if command.kind in FENCED:
                 assert command.fence > fences.get(command.slot, 0), "executed with an old fence"
                 fences[command.slot] = command.fence

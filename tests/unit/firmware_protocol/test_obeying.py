@@ -104,6 +104,43 @@ def test_a_refusal_stays_true_when_the_time_turns_out_to_be_earlier() -> None:
     assert world.deliver()[0].result is ACCEPTED
 
 
+def test_a_rough_idea_of_the_time_is_asked_for_again_until_it_is_better() -> None:
+    world = ObeyingWorld(Random(1))
+    world.tick(3_000)
+    world.hear_hello(0)
+    world.deliver()
+    said = len(world.hellos)
+    wake_ms = world.session.next_wakeup_ms()
+    assert wake_ms is not None
+    assert wake_ms <= world.now_ms + 12_500
+    loose = world.reported()
+    world.tick(wake_ms - world.now_ms)
+    assert len(world.hellos) == said + 1
+    world.welcome()
+    world.tick(60_000)
+    assert len(world.hellos) == said + 1, "now it is known well enough"
+    report = world.reported()
+    assert report.boot * 1000 + (report.elapsed_ms or 0) == world.true_ms
+    assert loose.boot * 1000 + (loose.elapsed_ms or 0) >= EPOCH_MS + 6_000, "three seconds ahead"
+
+
+def test_what_a_report_proves_not_done_is_not_done_later() -> None:
+    world = ObeyingWorld(Random(1))
+    world.tick(8_000)
+    world.hear_hello(0)
+    world.deliver()
+    world.issue(UNLOCK, ttl_s=7)
+    loose = world.reported()
+    assert loose.boot * 1000 + (loose.elapsed_ms or 0) == world.true_ms + 8_000
+    world.carry_out(world.session.rekey(world.keys, world.now_ms))
+    world.welcome()
+    (refused,) = world.deliver(-2)
+    assert (refused.reason, world.deeds) == ("expired", [])
+    world.tick(9_000)
+    world.issue(UNLOCK, ttl_s=7)
+    assert world.deliver()[0].result is ACCEPTED, "once that time is over"
+
+
 def test_fences_count_per_slot(world: ObeyingWorld) -> None:
     for slot in (1, 2, 1):
         world.issue(CommandKind.EJECT, slot=slot, ttl_s=60)

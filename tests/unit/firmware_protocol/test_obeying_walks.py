@@ -11,7 +11,7 @@ from tests.unit.firmware_protocol.obeying_world import ObeyingWorld
 ACCEPTED, EXECUTED, REFUSED, FAILED = AckResult
 UNLOCK = CommandKind.UNLOCK
 
-USUAL = ("wait", "issue", "issue", "newest", "newest", "deliver", "welcome", "finish")
+USUAL = ("wait", "issue", "issue", "newest", "newest", "deliver", "welcome", "finish", "report")
 RARE = (
     "long_wait",
     "greet",
@@ -54,6 +54,8 @@ def walk(world: ObeyingWorld, step: str, number: int) -> None:
             world.cut()
         case "dies_during":
             world.dies_after = number % 4
+        case "report" if world.session.boot:
+            world.reported()
         case "power":
             world.lose_power(with_flash=True)
         case "power_and_flash":

@@ -42,6 +42,18 @@ def test_it_is_ahead_by_the_way_of_the_hello_and_the_drift_only() -> None:
     assert clock.stale_at_ms() == FRESH_FOR_MS
 
 
+def test_a_slow_hello_does_not_spoil_a_quick_one_within_the_hour() -> None:
+    clock = ServerClock()
+    clock.heard(EPOCH_MS + 100, 0)
+    clock.heard(EPOCH_MS + 60_000 + 8_000, 60_000)
+    assert (clock.at_most_ms(60_000) or 0) < EPOCH_MS + 60_200
+    assert clock.stale_at_ms() == 60_000 + FRESH_FOR_MS
+    clock.heard(EPOCH_MS + FRESH_FOR_MS + 8_000, FRESH_FOR_MS)
+    assert (clock.at_most_ms(FRESH_FOR_MS) or 0) >= EPOCH_MS + FRESH_FOR_MS + 8_000, (
+        "the old one may have drifted"
+    )
+
+
 def test_an_answer_to_an_older_hello_is_ignored() -> None:
     clock = ServerClock()
     clock.heard(EPOCH_MS + 50, 40)
