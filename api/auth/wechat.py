@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from msgspec import Struct
@@ -67,8 +67,8 @@ class WeChatLogin:
             raise _away() from error
         if not isinstance(answer, dict):
             raise _away()
-        if answer.get("errcode"):
-            raise _problem_of(answer["errcode"])
+        if errcode := answer.get("errcode"):
+            raise _problem_of(errcode if isinstance(errcode, int) else -1)
         openid = answer.get("openid")
         if not isinstance(openid, str) or not 1 <= len(openid) <= MAX_OPENID_CHARS:
             log.warning("wechat_unavailable", reason="an answer without an openid")
@@ -80,7 +80,7 @@ class WeChatLogin:
         return hmac.new(self._settings.person_hash_key, told, hashlib.sha256).digest()
 
 
-def _problem_of(errcode: Any) -> Problem:
+def _problem_of(errcode: int) -> Problem:
     if errcode in _REFUSED:
         return Problem("login_refused", 401, "The code is none, or was used before. Get a new one.")
     if errcode == _BLOCKED:
@@ -88,7 +88,7 @@ def _problem_of(errcode: Any) -> Problem:
     if errcode in _TOO_OFTEN:
         return Problem("too_many_requests", 429, "WeChat wants a pause.", retry_after_s=60)
     # A wrong app id or secret among them: a rider can do nothing about that.
-    log.error("wechat_refused", errcode=errcode if isinstance(errcode, int) else "?")
+    log.error("wechat_refused", errcode=errcode)
     return _away()
 
 

@@ -15,6 +15,7 @@ from api.auth.doors import Doors
 from api.auth.gate import Gate
 from api.auth.limits import Limiter
 from api.auth.principal import Principal, Role
+from api.auth.settings import WeChatSettings
 from api.auth.tokens import TokenRules, mint
 from api.auth.wechat import WeChatLogin
 from api.live.entrance import Entrance
@@ -57,7 +58,7 @@ class Surface:
         self.people = FakePeople()
         rules = TokenRules("latchkey", "latchkey-api", (SECRET,))
         self.gate = Gate(rules, self.people, self.people, self.clock)
-        self.login: WeChatLogin | None = None
+        self.wechat: WeChatSettings | None = None
         local = LocalRateLimits(self.clock.monotonic_s)
         self.limiter = Limiter(local, local, doors)
         self.view, self.relay, self.hub = live_map(self.redis, self.clock, Entrance(self.gate, doors))
@@ -144,7 +145,7 @@ class Surface:
             gate=self.gate,
             limiter=self.limiter,
             audit=Audit(self.truth),
-            login=self.login,
+            login=WeChatLogin(self.wechat, self.people, self.gate.rules, self.clock) if self.wechat else None,
             desk=self.desk,
             issuing=IssuePorts(
                 self.desk, StatesOfRedis(self.redis), self.truth, self.keys, self.clock, self.issued, uuid4
@@ -160,6 +161,7 @@ async def serving(**options: Any) -> AsyncIterator[Surface]:
     """A surface on a free port of loopback; its feed has begun. Its `http` is an operator_admin of operator 1."""
     doors = options.get("doors", Doors())
     surface = Surface(doors)
+    surface.wechat = options.get("wechat")
     await surface.begin()
 
     @asynccontextmanager
