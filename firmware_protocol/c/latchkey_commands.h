@@ -384,25 +384,51 @@ static inline enum lk_status lk_write_ack(
 
 /* ---- What a power-on knows: its number and the time ------------------------------------------------------------- */
 
-#define LK_TIME_FRESH_MS 3600000 /* say hello again when the time was told longer ago */
+#define LK_TIME_FRESH_MS 3600000 /* say hello again when the newest answered one was sent longer ago */
+#define LK_SLOW_WELCOME_MS 2000  /* say hello again when its answer took longer: the time is known only so roughly */
 
 /* One power-on. Begin with zeros and a random `power_on_id`; set `hello_sent_ms` whenever a hello goes out. */
 struct lk_session {
     uint64_t power_on_id;
     uint64_t hello_sent_ms;
     uint64_t boot;           /* 0: not welcomed yet */
-    uint64_t seq;            /* of the last report under this boot number; the next one has one more */
+    uint64_t seq;            /* of the last report under this boot number */
     uint64_t welcomed_id;    /* the power-on id that the boot number was given to */
-    uint64_t boot_zero_ms;   /* what `elapsed_ms` counts from; wraps around below 0 */
-    uint64_t server_time_ms; /* as the newest answer told it ... */
-    uint64_t asked_at_ms;    /* ... to the hello sent then */
+    int64_t boot_zero_ms;    /* what `elapsed_ms` counts from */
+    int64_t said_ms;         /* the latest Unix milliseconds that a report under this boot number says */
+    uint64_t asked_at_ms;    /* when the newest answered hello was sent */
+    uint64_t server_time_ms; /* the gateway's time, 0 before the first welcome ... */
+    uint64_t told_at_ms;     /* ... as told to the hello sent then */
 };
+
+/* Unix milliseconds that the gateway's clock has not passed yet: counted from when the hello was *sent*, for a crystal
+ * that is up to 100 ppm slow, both ends having rounded down. 0 before the first welcome. */
+static inline uint64_t lk_server_time_at_most_ms(const struct lk_session *session, uint64_t now_ms)
+{
+    const uint64_t age_ms = now_ms - session->told_at_ms;
+    return session->server_time_ms == 0 ? 0 : session->server_time_ms + age_ms + age_ms / 10000 + 2;
+}
+
+/* The time counts when it is the first in an hour, or as early as the last one; never one for an older hello. */
+static inline void lk_take_time(struct lk_session *session, uint64_t server_time_ms, uint64_t asked_at_ms)
+{
+    const bool first = session->server_time_ms == 0;
+    if (!first && asked_at_ms < session->asked_at_ms)
+        return;
+    session->asked_at_ms = asked_at_ms;
+    if (first || server_time_ms + 2 <= lk_server_time_at_most_ms(session, asked_at_ms) ||
+        asked_at_ms - session->told_at_ms >= LK_TIME_FRESH_MS) {
+        session->server_time_ms = server_time_ms;
+        session->told_at_ms = asked_at_ms;
+    }
+}
 
 /* Takes a verified welcome: boot number and time. False, and nothing changes, unless it answers a hello of this
  * power-on and its number rises, or is the same answer again. */
 static inline bool lk_welcomed(struct lk_session *session, const struct lk_welcome *welcome)
 {
     const uint64_t asked_at_ms = (uint64_t)welcome->hello_sent_ms;
+    const int64_t zero_ms = (int64_t)(asked_at_ms - (welcome->server_time_ms - welcome->boot * 1000));
     if (welcome->power_on_id != session->power_on_id || !welcome->has_hello_sent_ms || welcome->hello_sent_ms < 0)
         return false;
     if (asked_at_ms > session->hello_sent_ms || welcome->boot < session->boot)
@@ -412,28 +438,35 @@ static inline bool lk_welcomed(struct lk_session *session, const struct lk_welco
     if (welcome->boot > session->boot) {
         session->boot = welcome->boot;
         session->seq = 0;
+        session->said_ms = 0;
         session->welcomed_id = welcome->power_on_id;
-        session->boot_zero_ms = asked_at_ms - (welcome->server_time_ms - welcome->boot * 1000);
+        session->boot_zero_ms = zero_ms;
     }
-    if (session->server_time_ms == 0 || asked_at_ms >= session->asked_at_ms) {
-        session->server_time_ms = welcome->server_time_ms;
-        session->asked_at_ms = asked_at_ms;
-    }
+    /* The count runs ahead by what a hello was on its way: the least of them counts. */
+    if (zero_ms > session->boot_zero_ms)
+        session->boot_zero_ms = zero_ms;
+    lk_take_time(session, welcome->server_time_ms, asked_at_ms);
     return true;
 }
 
-/* For `lk_report.elapsed_ms`; negative for a moment before the boot number was given. */
+/* Since the boot number was given; negative for a moment before that. */
 static inline int64_t lk_elapsed_ms(const struct lk_session *session, uint64_t now_ms)
 {
-    return (int64_t)(now_ms - session->boot_zero_ms);
+    return (int64_t)(now_ms - (uint64_t)session->boot_zero_ms);
 }
 
-/* Unix milliseconds that the gateway's clock has not passed yet: counted from when the hello was *sent*, for a crystal
- * that is up to 100 ppm slow, both ends having rounded down. 0 before the first welcome. */
-static inline uint64_t lk_server_time_at_most_ms(const struct lk_session *session, uint64_t now_ms)
+/* Gives a report its stamp and its time; there must be a boot number. Every report goes through here: no command is
+ * judged by an earlier time than a report has said. */
+static inline void lk_stamp_report(struct lk_session *session, struct lk_report *report, uint64_t made_at_ms)
 {
-    const uint64_t age_ms = now_ms - session->asked_at_ms;
-    return session->server_time_ms == 0 ? 0 : session->server_time_ms + age_ms + age_ms / 10000 + 2;
+    report->boot = session->boot;
+    report->has_seq = true;
+    report->seq = ++session->seq;
+    report->has_elapsed_ms = true;
+    report->elapsed_ms = lk_elapsed_ms(session, made_at_ms);
+    const int64_t said_ms = (int64_t)(session->boot * 1000 + (uint64_t)report->elapsed_ms);
+    if (said_ms > session->said_ms)
+        session->said_ms = said_ms;
 }
 
 /* ---- Which command may be carried out --------------------------------------------------------------------------- */
@@ -483,12 +516,13 @@ static inline void lk_end(struct lk_memory *memory, const struct lk_ack *answer)
 static inline const char *lk_judge(
     const struct lk_memory *memory, const struct lk_session *session, const struct lk_command *command, uint64_t now_ms)
 {
-    const uint64_t server_ms = lk_server_time_at_most_ms(session, now_ms);
+    const uint64_t server_ms = lk_server_time_at_most_ms(session, now_ms), end_ms = command->not_after_s * 1000;
     if (command->boot > session->boot || server_ms == 0)
         return NULL;
     if (command->boot < session->boot)
         return "wrong_boot";
-    if (server_ms >= command->not_after_s * 1000)
+    /* A report that says a later time has told the gateway what was not done by then. */
+    if (server_ms >= end_ms || session->said_ms >= (int64_t)end_ms)
         return "expired";
     if (command->slot > LK_SLOTS)
         return "no_such_slot";

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,13 +39,27 @@ def build(*sources: Path, into: Path, options: Iterable[str]) -> Path:
     return into
 
 
+@cache
+def _before() -> tuple[str, ...]:
+    """What a sanitized program is started with: at some random addresses older sanitizers cannot begin."""
+    fixed = ("setarch", "-R")
+    if shutil.which("setarch") and subprocess.run([*fixed, "true"], capture_output=True).returncode == 0:
+        return fixed
+    return ()
+
+
+def sanitized(program: Path, *arguments: str) -> list[str]:
+    """The command that starts a program built with SANITIZED; give it ENVIRONMENT too."""
+    return [*_before(), str(program), *arguments]
+
+
 class DeviceInC:
     """One process of driver.c."""
 
     def __init__(self, program: Path) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            [program], stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT
+            sanitized(program), stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT
         )
 
     def __enter__(self) -> Self:

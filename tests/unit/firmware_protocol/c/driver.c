@@ -454,7 +454,8 @@ static void say_topic(void)
     char topic[LK_TOPIC_BYTES];
     const char *id = text_of(next_token() + 1);
     const enum lk_status status = lk_topic(id, next_token(), topic);
-    printf("%d %s %08" PRIx32, (int)status, status == LK_OK ? topic : "", lk_crc32((const uint8_t *)id, strlen(id)));
+    const uint32_t crc32 = lk_crc32((const uint8_t *)id, strlen(id));
+    printf("%d %s %08" PRIx32, (int)status, status == LK_OK ? topic : "", crc32);
 }
 
 static void answer_line(const char *verb)
@@ -483,7 +484,11 @@ static void answer_line(const char *verb)
         power();
     else if (strcmp(verb, "greeted") == 0)
         session.hello_sent_ms = number_of(next_token()), printf("0");
-    else if (strcmp(verb, "clock") == 0) {
+    else if (strcmp(verb, "stamped") == 0) {
+        struct lk_report report = {0};
+        lk_stamp_report(&session, &report, number_of(next_token()));
+        printf("%" PRIu64 " %" PRIu64 " %" PRId64, report.boot, report.seq, report.elapsed_ms);
+    } else if (strcmp(verb, "clock") == 0) {
         const uint64_t now_ms = number_of(next_token());
         printf("%" PRIu64 " %" PRIu64 " %" PRId64, session.boot, lk_server_time_at_most_ms(&session, now_ms),
             lk_elapsed_ms(&session, now_ms));

@@ -110,12 +110,13 @@ static size_t damage_inside(const struct seed *seed, uint8_t *bytes)
 static void check_command(const struct lk_command *command)
 {
     static struct lk_memory memory;
-    const struct lk_session session = {1, 0, command->boot, 0, 1, 0, (command->not_after_s - chance(2)) * 1000 + 1, 0};
+    struct lk_session session = {1, 0, command->boot, 0, 1, 0, 0, 0, 0, 0};
     struct lk_reader settings = command->settings;
     struct lk_setting setting;
     struct lk_ack answer;
     uint8_t frame[LK_MAX_ACK_BYTES + 64];
     size_t length;
+    session.server_time_ms = (command->not_after_s - chance(2)) * 1000 + 1;
     taken++;
     must(command->boot >= 1 && command->fence >= 1 && command->not_after_s >= 1, "what is needed is there");
     must(command->kind >= LK_UNLOCK && command->kind <= LK_QUERY && command->slot <= LK_MAX_SLOTS, "bounds");
@@ -136,13 +137,15 @@ static void check_command(const struct lk_command *command)
 
 static void check_welcome(const struct lk_welcome *welcome)
 {
-    struct lk_session session = {welcome->power_on_id, 1000000, 0, 0, 0, 0, 0, 0};
+    struct lk_session session = {welcome->power_on_id, 1000000, 0, 0, 0, 0, 0, 0, 0, 0};
     taken++;
     must(welcome->boot >= 1 && welcome->boot <= INT64_MAX, "a boot number");
     if (lk_welcomed(&session, welcome)) {
         must(session.boot == welcome->boot, "the boot number is taken");
+        struct lk_report report = {0};
+        lk_stamp_report(&session, &report, 2000000);
+        must(report.boot == welcome->boot && report.seq == 1, "a stamp");
         (void)lk_server_time_at_most_ms(&session, 2000000);
-        (void)lk_elapsed_ms(&session, 2000000);
     }
 }
 

@@ -11,7 +11,7 @@ from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.device_session import DeviceSession, Identity
 from firmware_protocol.effects import Effect, Execute, Publish, Remember
 from firmware_protocol.limits import REMEMBERED_COMMANDS
-from firmware_protocol.messages import DeviceId, Welcome
+from firmware_protocol.messages import DeviceId, Report, Welcome
 from firmware_protocol.signature import sign_command, sign_welcome
 from tests.unit.firmware_protocol.c.compiled import DeviceInC
 
@@ -88,6 +88,17 @@ class Twins:
         assert [bytes.fromhex(sealed) for sealed in answer[1:]] == published(effects)
         self.check_fences()
 
+    def report(self) -> None:
+        """Both state themselves, with the same stamp; without a boot number the one in C does not."""
+        if not self.session.boot:
+            return
+        topic = topics.report_topic(DEVICE)
+        effects = self.session.report(Report(), self.now_ms)
+        (frame,) = [e.payload for e in effects if isinstance(e, Publish) and e.topic == topic]
+        report = codec.decode_report(frame)
+        stamped = self.device.ask("stamped", self.now_ms)
+        assert stamped == [str(value) for value in (report.boot, report.seq, report.elapsed_ms)]
+
     def check_fences(self) -> None:
         fences = dict(self.session.remember().obeyed.fences)
         for slot in range(4):
@@ -110,7 +121,7 @@ def welcomed(device: DeviceInC) -> Twins:
 
 
 def one_step(twins: Twins, chance: Random) -> None:
-    match chance.randrange(9):
+    match chance.randrange(10):
         case 0:
             twins.now_ms += chance.choice([1, 500, 3_000, 60_000])
         case 1:
@@ -129,6 +140,8 @@ def one_step(twins: Twins, chance: Random) -> None:
             twins.end(command_id(chance.randrange(1, 12)), result, chance.choice(["", "jammed"]))
         case 4 if chance.random() < 0.3:
             twins.lose_power()
+        case 5:
+            twins.report()
         case _:
             twins.hear(
                 Command(
@@ -167,6 +180,17 @@ def test_no_command_is_obeyed_from_its_last_second_on(device: DeviceInC) -> None
     assert twins.hear(unlock(1, fence=1)) == OBEY
     twins.now_ms += 1
     assert twins.hear(unlock(2, fence=2)) == REFUSE
+
+
+def test_what_a_report_has_said_is_past(device: DeviceInC) -> None:
+    twins = welcomed(device)
+    twins.now_ms = 1_000
+    twins.greet()
+    twins.now_ms = 10_050
+    twins.report()
+    # The better time says that there are 500 ms left, but the report has proved that the command was not done.
+    twins.welcome(Welcome(twins.power_on_id, EPOCH_S, EPOCH_S * 1000 + 400, 1_000))
+    assert twins.hear(unlock(1, fence=1)) == REFUSE
 
 
 def test_before_the_welcome_a_device_says_nothing(device: DeviceInC) -> None:
