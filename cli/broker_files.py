@@ -1,6 +1,7 @@
 """The verb `broker-files`: the shipped mosquitto configuration written into a folder, for a broker run elsewhere."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -73,17 +74,23 @@ def broker_files(
         internal_port=internal_port,
         tls=tls,
     )
+    write_all(place, users, certificates)
+    print(f"wrote {into}/mosquitto.conf and what it names")
+
+
+def write_all(place: BrokerPlace, users: Mapping[str, str], certificates: Path | None) -> None:
+    """Configuration, rights, internal users and certificates; devices that are listed stay."""
+    into = place.folder
     _write(into / "mosquitto.conf", configuration(place))
     _write(into / "devices.acl", rights("devices"))
     _write(into / "internal.acl", rights("internal"))
     _write(into / "internal.passwords", password_file(users))
-    if tls is not None and certificates is not None:
+    if place.tls is not None and certificates is not None:
         for name, content in certificate_files(certificates).items():
             _write(into / name, content.decode())
         _write(into / DENIED_NAME, rights("devices"))
     if not (into / "devices.passwords").exists():
         _write(into / "devices.passwords", "")
-    print(f"wrote {into}/mosquitto.conf and what it names")
 
 
 def _write(path: Path, text: str) -> None:

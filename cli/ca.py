@@ -66,7 +66,7 @@ class CertificateAuthority:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(name)
-        builder = _builder(subject, subject, key.public_key(), now, CA_LASTS)
+        builder = _builder(subject, subject, key.public_key(), now=now, lasts=CA_LASTS)
         certificate = (
             builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs=True), critical=True)
@@ -128,7 +128,7 @@ class CertificateAuthority:
         names: Sequence[x509.GeneralName] = (),
     ) -> x509.Certificate:
         builder = (
-            _builder(_name(name), self.certificate.subject, public, now, lasts)
+            _builder(_name(name), self.certificate.subject, public, now=now, lasts=lasts)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -162,6 +162,7 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     public: ec.EllipticCurvePublicKey,
+    *,
     now: datetime,
     lasts: timedelta,
 ) -> x509.CertificateBuilder:

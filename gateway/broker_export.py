@@ -168,6 +168,13 @@ class BrokerExport:
         return changed
 
 
+def exporting(
+    source: ListSource, passwords: Path | None, pid_file: Path | None, clock: Clock
+) -> BrokerExport | None:
+    """None where this gateway was not told of a password file."""
+    return None if passwords is None else BrokerExport(source, BrokerFiles(passwords), pid_file, clock)
+
+
 def denying(device_ids: Sequence[str]) -> bytes:
     """Rules of mosquitto that leave these devices connected and take every right from them."""
     return "".join(

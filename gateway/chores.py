@@ -100,6 +100,8 @@ async def hear_of_devices(gateway: Gateway) -> None:
     while True:
         await gateway.commands.devices_changed.wait()
         gateway.commands.devices_changed.clear()
+        if gateway.broker_export is not None:
+            gateway.broker_export.wake()
         with suppress(StoreUnavailable):
             await stores.registry.refresh()
             await stores.device_keys.refresh()
