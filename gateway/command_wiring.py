@@ -29,6 +29,21 @@ log = telemetry.logger()
 class Links(DeviceLink, CommandLink, Protocol):
     """Both ways out, which one object offers."""
 
+    def can_command(self, lane: int) -> bool:
+        """Whether a command has somewhere to go now."""
+
+
+class ReachableLanes:
+    """Implements `HeldLanes`: a lane whose session is down is no better than one that is another's. A command that
+    was claimed without a way out would end as "maybe executed" though nobody heard of it."""
+
+    def __init__(self, lanes: HeldLanes, link: Links) -> None:
+        self._lanes = lanes
+        self._link = link
+
+    def lease_of(self, lane: int) -> int | None:
+        return self._lanes.lease_of(lane) if self._link.can_command(lane) else None
+
 
 class CommandParts:
     """Each named once. `Gateway` hands on to it what it hears of acks, of lanes and of the broker."""
@@ -50,9 +65,10 @@ class CommandParts:
         """`opened` hears of lanes whose reports may be read, because what they could settle is known."""
         self.open = OpenCommands()
         counters = MetricCommandCounters()
+        reachable = ReachableLanes(lanes, link)
         self.dispatch = Dispatch(
             DispatchPorts(
-                store, registry, keys, link, lanes, clock, counters, self.open, settings.gateway_name
+                store, registry, keys, link, reachable, clock, counters, self.open, settings.gateway_name
             )
         )
         self.dispatch.opened = opened

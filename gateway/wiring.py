@@ -8,7 +8,7 @@ from uuid import UUID
 
 from gateway import telemetry
 from gateway.broker_disk import BrokerDisk
-from gateway.broker_export import BrokerExport, BrokerFiles
+from gateway.broker_export import exporting
 from gateway.command_ports import ArrivedAck
 from gateway.command_wiring import CommandParts
 from gateway.counting import MetricCounters
@@ -103,6 +103,7 @@ class Gateway:
             self._may_connect,
             lambda connection, closed_at_s: self.sessions.suspected(connection, closed_at_s),
             self._taken_over,
+            lambda connection: self.commands.loop.wake(),
         )
         account = (settings.mqtt_username, settings.mqtt_password)
         specs = {lane: lane_specs(lane, *account) for lane in settings.gateway_lanes}
@@ -111,15 +112,8 @@ class Gateway:
             settings.gateway_name, account, around, queue_messages=settings.broker_queue_messages
         )
         self.broker_disk = BrokerDisk(settings.broker_folder)
-        self.broker_export = (
-            BrokerExport(
-                self.stores.broker_lists,
-                BrokerFiles(settings.broker_passwords),
-                settings.broker_pid_file,
-                clock,
-            )
-            if settings.broker_passwords is not None
-            else None
+        self.broker_export = exporting(
+            self.stores.broker_lists, settings.broker_passwords, settings.broker_pid_file, clock
         )
         self._wire_flows()
 
@@ -254,8 +248,6 @@ class Gateway:
         if self.broker_disk.reason:
             reasons.append(self.broker_disk.reason)
         return reasons + self.sessions.not_live(frozenset(keeper.held))
-
-    # --- flows -----------------------------------------------------------------------------------
 
     async def replay(self) -> int:
         """Takes in frames that a person marked in the quarantine; returns how many. One that is still wrong is in

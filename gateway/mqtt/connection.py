@@ -45,6 +45,8 @@ class Surroundings:
     suspected: Callable[["Connection", float], bool]
     """Whether a connection the broker closed at that time was taken over, rather than the broker stopped."""
     taken_over: Callable[["Connection"], None]
+    became_live: Callable[["Connection"], None] = lambda connection: None
+    """From here on it receives, and can publish."""
 
 
 class Connection:
@@ -153,6 +155,7 @@ class Connection:
             self.refusal = ""
             self.set_reading(self.reading)
             telemetry.LINKS_LIVE.labels(self.role).inc()
+            self._around.became_live(self)
             if lost_at_s != LONG_AGO_S and self._around.suspected(self, lost_at_s):
                 self._around.taken_over(self)
             try:

@@ -187,6 +187,11 @@ class LaneSessions:
         link = connection.link if connection is not None else None
         return link is not None and link.publish_command(topic, payload, tag)
 
+    def can_command(self, lane: int) -> bool:
+        """Whether `publish_command` has somewhere to go now."""
+        connection = self.nows.get(lane)
+        return connection is not None and connection.live
+
     def _flush(self) -> None:
         for lane in self._unflushed:
             link = self.nows[lane].link

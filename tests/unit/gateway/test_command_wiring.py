@@ -8,6 +8,7 @@ import pytest
 from firmware_protocol.messages import DeviceId
 from gateway import command_wiring
 from gateway.command_ports import ArrivedAck
+from gateway.command_wiring import ReachableLanes
 from gateway.ports import Delivery
 from gateway.stores.notices import DEVICES_CHANNEL, command_channel
 from gateway.telemetry import REGISTRY
@@ -62,3 +63,15 @@ async def test_it_finishes_when_nothing_is_left() -> None:
     await asyncio.wait_for(parts.finished(), 30)
     await asyncio.wait(running)
     assert all(task.done() and not task.cancelled() for task in running)
+
+
+async def test_a_lane_without_a_session_is_not_claimed_for() -> None:
+    gateway = lonely_gateway()
+    gateway.keeper.held.update({3: 9})
+
+    class Sure:
+        def lease_of(self, lane: int) -> int | None:
+            return gateway.keeper.held.get(lane)
+
+    reachable = ReachableLanes(Sure(), gateway.sessions)
+    assert reachable.lease_of(3) is None

@@ -132,9 +132,11 @@ async def test_commands_leave_on_the_now_session_and_the_brokers_word_comes_back
         await until_async(lambda: receiver.broker_acks)
         assert receiver.broker_acks == [(tag, "success")]
         elsewhere = next(lane for lane in range(16) if lane not in LANES)
+        assert (sessions.can_command(LANE), sessions.can_command(elsewhere)) == (True, False)
         assert not sessions.publish_command(elsewhere, command_topic(DEVICE), b"", tag=None)
         sessions.leave(LANES, "not ours")
         assert not sessions.publish_command(LANE, command_topic(DEVICE), b"", tag=None)
+        assert not sessions.can_command(LANE)
 
 
 async def test_a_lane_that_is_left_is_not_live_and_publishes_nothing() -> None:
