@@ -50,6 +50,8 @@ class FleetPlan(Struct, frozen=True):
     """Of commands that are not heard and of answers that are not sent."""
     seed: int = 1
     prefix: str = "bench"
+    first_seq: int = 0
+    """After which the bikes number their reports."""
 
     def device_id(self, index: int) -> DeviceId:
         return DeviceId(f"{self.prefix}-{index:06d}")
@@ -81,7 +83,7 @@ class Bike:
         self.answers: dict[bytes, bytes] = {}
         self.fence = 0
         self.openings = 0
-        self.seq = 0
+        self.seq = plan.first_seq
         self.place = Fix(
             lat_e7=13_000_000 + index * 17 % 1_000_000, lon_e7=1_038_000_000 + index * 31 % 2_000_000
         )

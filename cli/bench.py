@@ -18,6 +18,7 @@ class Subject(StrEnum):
     INGEST = "ingest"
     MAP_LATENCY = "map-latency"
     NEARBY = "nearby"
+    UNLOCK = "unlock"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +43,8 @@ def bench(
       ./latchkey bench map-latency
 
       ./latchkey bench nearby --devices 200000
+
+      ./latchkey bench unlock
     """
     from bench.result import show
 
@@ -61,6 +64,10 @@ def bench(
                 from bench import nearby
 
                 result = nearby.measure(stack, logs, devices=devices)
+            case Subject.UNLOCK:
+                from bench import unlock
+
+                result = unlock.measure(stack, logs, seconds=seconds)
             case _:
                 assert_never(subject)
         raise typer.Exit(show(result, json))

@@ -1,0 +1,217 @@
+"""The benchmark `unlock`: from the HTTP request to CONFIRMED by evidence, beside bare MQTT and bare commits."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+import psycopg
+import uvloop
+from msgspec.structs import replace
+
+from bench import processes
+from bench.answering_fleet import FleetPlan, FleetSaid
+from bench.child import Child, child
+from bench.generator import Sent
+from bench.load_rig import LOAD_MODEL, LoadRig, load_rig
+from bench.result import Result, percentile
+from bench.round_trip import HttpConnection
+from bench.unlock_client import Answer, ride
+from bench.unlock_floors import COMMITS, bare_commits, ping_pongs
+from cli.child_process import ChildProcess
+from cli.stack import Stack
+from firmware_protocol.messages import DeviceId
+from gateway.key_wrapping import KeyWrapping
+from gateway.stores.registration import NewDevice, bulk_register
+
+BIKES = 4_000
+"""Each is opened a few times, and closes half a second later."""
+LOAD_DEVICES = 2_000
+LOAD_RATE_PER_S = 3_000
+RIDERS = 64
+UNLOCKS = 10_000
+LOSS_SHARE = 0.01
+FLOOR_SAMPLES = 300
+WAIT_S = 15.0
+"""Beyond the ten seconds of an unlock and the time for late answers."""
+
+
+def measure(stack: Stack, folder: Path, *, seconds: float) -> Result:
+    """`seconds` for each of the latencies, idle and under load; then 10,000 unlocks with one in a hundred lost."""
+    result = Result("unlock")
+    with ExitStack() as until_done:
+        rig = until_done.enter_context(load_rig(stack, folder, devices=LOAD_DEVICES))
+        plan = FleetPlan(
+            host="127.0.0.1",
+            port=stack.broker.internal_port,
+            username=stack.broker.bridge_user,
+            password=stack.broker.bridge_password,
+            devices=BIKES,
+            boot=rig.boot,
+            prefix="ride",
+        )
+        _register(rig, plan)
+        api = ChildProcess(["api"], rig.gateway.environment, folder)
+        until_done.callback(api.close)
+        api.start()
+        with HttpConnection(api.http_port) as http:
+            http.wait_ready(60)
+        bench = _Bench(rig, api, plan, stack.token("service"), result)
+        with _answering(rig, plan) as fleet:
+            rig.wait_rows(BIKES)
+            _floors(bench)
+            _latency(bench, "idle", seconds)
+            load = rig.next_load(rate_per_s=LOAD_RATE_PER_S, seconds=seconds + 4)
+            with rig.generating(load) as generator:
+                generator.say("go")
+                _latency(bench, "loaded", seconds)
+                msgspec.json.decode(generator.read_line(seconds + 120), type=Sent)
+            fleet.say("end")
+            said = msgspec.json.decode(fleet.read_line(), type=FleetSaid)
+            result.check("no bike opened more than once per unlock", said.opened == bench.asked, f"{said}")
+        _with_losses(bench, replace(plan, loss_share=LOSS_SHARE))
+    return result
+
+
+class _Bench:
+    """What all parts of the run share."""
+
+    def __init__(self, rig: LoadRig, api: ChildProcess, plan: FleetPlan, token: str, result: Result) -> None:
+        self.rig = rig
+        self.api = api
+        self.plan = plan
+        self.token = token
+        self.result = result
+        self.asked = 0
+        self._next = 0
+
+    def devices(self, count: int) -> list[DeviceId]:
+        """The next ones in turn, so that each has closed before it is opened again."""
+        first, self._next = self._next, self._next + count
+        return [self.plan.device_id(index % BIKES) for index in range(first, first + count)]
+
+    def ride(self, devices: Sequence[DeviceId], riders: int) -> list[Answer]:
+        self.asked += len(devices)
+        return uvloop.run(ride(self.api.http_port, self.token, devices, riders=riders, wait_s=WAIT_S))
+
+    def pids(self) -> dict[str, int]:
+        return {**self.rig.pids(), "api": self.api.pid}
+
+
+def _floors(bench: _Bench) -> None:
+    pings_s = uvloop.run(ping_pongs(bench.rig.stack, FLOOR_SAMPLES))
+    commits_s = bare_commits(bench.rig.dsn, FLOOR_SAMPLES)
+    floors = bench.result.floors
+    floors["ping_pong_p50_ms"] = percentile(pings_s, 0.5) * 1000
+    floors["commit_p50_ms"] = percentile(commits_s, 0.5) * 1000
+    floors["idle_p50_ms"] = floors["ping_pong_p50_ms"] + COMMITS * floors["commit_p50_ms"]
+
+
+def _latency(bench: _Bench, when: str, seconds: float) -> None:
+    """One rider after the other."""
+    answers: list[Answer] = []
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        answers += bench.ride(bench.devices(20), riders=1)
+    result = bench.result
+    confirmed = sum(answer.phase == "confirmed" for answer in answers)
+    result.check(
+        f"{when}: every unlock is confirmed", confirmed == len(answers), f"{confirmed} of {len(answers)}"
+    )
+    took_ms = sorted(answer.took_s * 1000 for answer in answers)
+    result.metrics[f"{when}_unlocks_count"] = len(answers)
+    for share in (50, 99):
+        result.metrics[f"{when}_p{share}_ms"] = percentile(took_ms, share / 100)
+    if when == "idle":
+        result.ratio("idle_p50", "idle_p50_ms", "idle_p50_ms")
+        ratio = result.ratios["idle_p50"]
+        result.check("idle: p50 at most 3 times ping-pong and commits", ratio <= 3.0, f"{ratio:.2f}")
+    else:
+        p99_ms = result.metrics["loaded_p99_ms"]
+        result.check("loaded: p99 under 40 ms", p99_ms < 40.0, f"{p99_ms:.1f} ms")
+
+
+def _with_losses(bench: _Bench, plan: FleetPlan) -> None:
+    """Many at once, while one frame in a hundred is lost on its way to a bike or back."""
+    rig, result = bench.rig, bench.result
+    rows = rig.count_rows()
+    with _answering(rig, replace(plan, first_seq=1_000_000)) as fleet:
+        rig.wait_rows(rows + BIKES)
+        devices = bench.devices(UNLOCKS)
+        before = processes.read(bench.pids())
+        answers = bench.ride(devices, RIDERS)
+        spent = processes.spent(before, processes.read(bench.pids()))
+        fleet.say("end")
+        said = msgspec.json.decode(fleet.read_line(), type=FleetSaid)
+    result.metrics["unlocks_per_s"] = len(answers) / spent.took_s
+    result.metrics["losses_count"] = said.lost
+    result.metrics["lossy_p50_ms"] = percentile(sorted(answer.took_s * 1000 for answer in answers), 0.5)
+    for name in bench.pids():
+        result.metrics[f"{name}_us_per_unlock"] = spent.us_per(len(answers), name)
+    rate = result.metrics["unlocks_per_s"]
+    result.check("at least 250 unlocks a second", rate >= 250, f"{rate:.0f}")
+    confirmed = sum(answer.phase == "confirmed" for answer in answers)
+    result.check(
+        "every unlock is confirmed in spite of losses", confirmed == UNLOCKS, f"{confirmed} of {UNLOCKS}"
+    )
+    result.check("no bike opened more than once per unlock", said.opened == UNLOCKS, f"{said}")
+    _durable(bench, {answer.command_id for answer in answers})
+
+
+def _durable(bench: _Bench, command_ids: set[str]) -> None:
+    """Nothing stuck, each with one end, one answer of its device and one line of the audit log."""
+    count = len(command_ids)
+    with psycopg.connect(bench.rig.dsn) as connection:
+        row = connection.execute(
+            "select count(*) filter (where settled_at is null), count(*) filter (where phase = 'confirmed'),"
+            " (select count(*) from command_event where what = 'settled' and command_id = any(%(ids)s)),"
+            " (select count(*) from incident)"
+            " from command where command_id = any(%(ids)s)",
+            {"ids": list(command_ids)},
+        ).fetchone()
+        audited = connection.execute("select count(*) from audit where action = 'command.issue'").fetchone()
+    assert row is not None
+    assert audited is not None
+    stuck, confirmed, ends, incidents = row
+    bench.result.check(
+        "none stuck, none settled twice, no incident",
+        (stuck, confirmed, ends, incidents) == (0, count, count, 0),
+        f"{stuck} stuck, {confirmed} confirmed, {ends} ends, {incidents} incidents",
+    )
+    bench.result.check("each has its line in the audit log", audited[0] == bench.asked, f"{audited[0]} lines")
+
+
+def _register(rig: LoadRig, plan: FleetPlan) -> None:
+    """The bikes with their keys, and the boot number their frames carry already given."""
+    wrapping = KeyWrapping.from_environment(rig.gateway.environment)
+    with psycopg.connect(rig.dsn) as connection:
+        devices = [NewDevice(plan.device_id(index), LOAD_MODEL.model) for index in range(plan.devices)]
+        bulk_register(connection, [LOAD_MODEL], devices)
+        connection.execute(
+            "update device set boot = %s, power_on_id = device_no where device_id like 'ride-%%'",
+            (plan.boot,),
+        )
+        connection.execute(
+            "insert into device_boot (device_no, boot, power_on_id, given_at, operator_id)"
+            " select device_no, boot, power_on_id, to_timestamp(boot), operator_id from device"
+            " where device_id like 'ride-%'"
+        )
+        numbers = connection.execute(
+            "select device_no from device where device_id like 'ride-%' order by device_id"
+        ).fetchall()
+        with connection.cursor().copy(
+            "copy device_key (device_no, key_no, operator_id, wrapped_by, wrapped) from stdin"
+        ) as copy:
+            for index, (device_no,) in enumerate(numbers):
+                key = plan.key(index)
+                wrapped = wrapping.wrap(key, device_no=device_no)
+                copy.write_row((device_no, key.number, 1, wrapped.by, wrapped.sealed))
+
+
+@contextmanager
+def _answering(rig: LoadRig, plan: FleetPlan) -> Iterator[Child]:
+    arguments = ["-m", "bench.answering_fleet", msgspec.json.encode(plan).decode()]
+    with child(arguments, rig.gateway.environment, rig.folder / "fleet.log") as fleet:
+        assert fleet.read_line(120) == "READY"
+        yield fleet
