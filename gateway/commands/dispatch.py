@@ -67,7 +67,6 @@ class Dispatch:
         self._ports = ports
         self._moving = MovePorts(ports.store, ports.open, ports.counters)
         self._to_open: set[int] = set()
-        self._lanes: set[int] = set()
         self._doubtful: set[UUID] = set()
         """Claimed, perhaps: the store's answer was lost."""
         self._look_ms = 0
@@ -82,7 +81,6 @@ class Dispatch:
         """They are another's, who judges from now on."""
         gone = set(lanes)
         self._to_open -= gone
-        self._lanes -= gone
         self._ports.open.forget_lanes(gone)
 
     def noticed(self) -> None:
@@ -103,7 +101,7 @@ class Dispatch:
         return due_ms
 
     async def turn(self) -> None:
-        """Everything that is due. Raises StoreUnavailable; then frames that may leave have left all the same."""
+        """Everything that is due. Raises StoreUnavailable; frames that may leave have left all the same."""
         self._repeat_frames()
         await self._open_lanes()
         await self._resolve_doubts()
@@ -122,17 +120,18 @@ class Dispatch:
         ports, now_ms = self._ports, self._ports.clock.now_ms()
         lanes = sorted(self._to_open)
         if lanes:
+            # In this order: one that is settled between the two is in the second answer.
+            records = await ports.store.open_of(lanes)
             for record in await ports.store.settled_since(lanes, now_ms - WATCH_MS):
                 ports.open.learn(record)
-            records = await ports.store.open_of(lanes)
             await self._resume([record for record in records if record.phase is not Phase.ISSUED])
             opened = frozenset(self._to_open.intersection(lanes))
-            self._lanes |= opened
+            ports.open.lanes |= opened
             self._to_open -= opened
             self.opened(opened)
         elif now_ms >= self._reconcile_ms:
             self._reconcile_ms = now_ms + RECONCILE_MS
-            for record in await ports.store.open_of(sorted(self._lanes)):
+            for record in await ports.store.open_of(sorted(ports.open.lanes)):
                 if record.phase is not Phase.ISSUED:
                     ports.open.learn(record)
             ports.open.forget_watched(now_ms)
@@ -156,15 +155,14 @@ class Dispatch:
         if now_ms < self._look_ms:
             return
         self._look_ms = now_ms + POLL_MS
-        waiting = await ports.store.waiting(sorted(self._lanes))
-        if not waiting:
-            return
+        waiting = await ports.store.waiting(sorted(ports.open.lanes))
         for record in waiting:
             ports.open.learn(record)
+        if not waiting:
+            return
         await ports.registry.load([record.device_id for record in waiting])
         keys = await ports.keys.load([record.device_no for record in waiting])
-        ready = [record for record in waiting if self._is_ready(record, keys.get(record.device_no, ()))]
-        if ready:
+        if ready := [record for record in waiting if self._is_ready(record, keys.get(record.device_no, ()))]:
             await self._claim(ready, {record.command_id: keys[record.device_no][0] for record in ready})
 
     def _is_ready(self, record: CommandRecord, keys: Sequence[DeviceKey]) -> bool:
@@ -199,8 +197,8 @@ class Dispatch:
     async def _claim(self, ready: Sequence[CommandRecord], keys: dict[UUID, DeviceKey]) -> None:
         """SENT is committed before the first byte leaves: a crash in between must look like "maybe sent"."""
         ports = self._ports
-        leases = {shard_of(record.device_id): 0 for record in ready}
-        held = {lane: number for lane in leases if (number := ports.lanes.lease_of(lane)) is not None}
+        lanes = {shard_of(record.device_id) for record in ready}
+        held = {lane: number for lane in lanes if (number := ports.lanes.lease_of(lane)) is not None}
         ids = {record.command_id for record in ready}
         self._doubtful |= ids
         claimed = await ports.store.claim(ready, ports.owner, held, ports.clock.now_ms())

@@ -20,7 +20,7 @@ PROBE_FRESH_MS: Final = 5_000
 
 PROBE_AGAIN_MS: Final = 1_000
 
-WATCH_MS: Final = 600_000
+WATCH_MS: Final = 180_000
 """So long after it was settled a command is still held against what reports show."""
 
 

@@ -44,7 +44,8 @@ async def tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
         if not left:
             return
         for record in (await ports.store.reread(left)).values():
-            ports.open.learn(record)
+            if ports.open.get(record.command_id) is not None:
+                ports.open.learn(record)
         remaining = {command_id: remaining[command_id] for command_id in left}
     raise StoreUnavailable("commands keep moving while they are judged")
 

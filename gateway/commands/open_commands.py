@@ -43,7 +43,13 @@ class OpenCommands:
     def __init__(self) -> None:
         self.stirred: Callable[[], None] = lambda: None
         """Called when the dispatcher has something new to look at."""
+        self.lanes: set[int] = set()
+        """Those of which everything that is open, or was lately, is known here."""
         self._by_id: dict[UUID, OpenCommand] = {}
+        self._waiting: dict[UUID, OpenCommand] = {}
+        """Those that still wait for something; in a busy hour far fewer than are watched."""
+        self._watched: dict[UUID, OpenCommand] = {}
+        """Settled, in the order it was heard."""
         self._by_device: dict[int, list[UUID]] = {}
         self._probes: dict[UUID, UUID] = {}
 
@@ -56,7 +62,8 @@ class OpenCommands:
         return len(self._by_id)
 
     def __iter__(self) -> Iterator[OpenCommand]:
-        return iter(list(self._by_id.values()))
+        """Those that are not settled, or have lines to write."""
+        return iter(list(self._waiting.values()))
 
     def get(self, command_id: UUID) -> OpenCommand | None:
         return self._by_id.get(command_id)
@@ -69,38 +76,43 @@ class OpenCommands:
         """What the store says now; an older word than the one known changes nothing."""
         known = self._by_id.get(record.command_id)
         if known is None:
-            known = self._by_id[record.command_id] = OpenCommand(record)
+            known = self._by_id[record.command_id] = self._waiting[record.command_id] = OpenCommand(record)
             self._by_device.setdefault(record.device_no, []).append(record.command_id)
         elif record.revision > known.record.revision:
             known.record = record
         if known.is_settled:
-            known.flight = known.probe = None
+            known.flight, known.probe, known.frame = None, None, b""
+            if not known.lines:
+                self._waiting.pop(record.command_id, None)
+                self._watched.setdefault(record.command_id, known)
             if known.record.sent_ms is None:
                 self.forget(record.command_id)
         return known
 
     def forget(self, command_id: UUID) -> None:
         gone = self._by_id.pop(command_id, None)
+        self._waiting.pop(command_id, None)
+        self._watched.pop(command_id, None)
         if gone is not None:
             others = self._by_device[gone.record.device_no]
             others.remove(command_id)
             if not others:
                 del self._by_device[gone.record.device_no]
             for probe_id in [probe for probe, of in self._probes.items() if of == command_id]:
-                del self._probes[probe_id]
+                del self._probes[probe_id]  # few: only models that ignore expiry are asked
 
     def forget_lanes(self, lanes: Iterable[int]) -> None:
         """They are another's now."""
         gone = frozenset(lanes)
-        for one in self:
+        self.lanes -= gone
+        for one in list(self._by_id.values()):
             if shard_of(one.record.device_id) in gone:
                 self.forget(one.record.command_id)
 
     def forget_watched(self, now_ms: int) -> None:
         """Commands settled so long ago that nothing more is expected of them."""
-        for one in self:
-            settled_ms = one.record.settled_ms
-            if one.is_settled and settled_ms is not None and now_ms - settled_ms >= WATCH_MS:
+        for one in list(self._watched.values()):
+            if now_ms - (one.record.settled_ms or 0) >= WATCH_MS:
                 self.forget(one.record.command_id)
 
     def asked(self, probe_id: UUID, command_id: UUID, probe: Probe) -> None:

@@ -5,7 +5,9 @@ from functools import partial
 from uuid import UUID
 
 from firmware_protocol.commands import CommandKind
+from firmware_protocol.topics import shard_of
 from gateway.commands.frames import ordered
+from gateway.commands.in_flight import WATCH_MS
 from gateway.commands.moves import MovePorts, Telling, tell
 from gateway.commands.open_commands import OpenCommand
 from gateway.commands.story import Story
@@ -43,6 +45,9 @@ class SettleByEvidence:
 
     async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
         """Every report is held against every command of the device. Raises StoreUnavailable."""
+        if shard_of(device.device_id) not in self._ports.open.lanes:
+            # The lane was lost while the batch was in hand: whoever has it now hears the report again.
+            return
         sent = [
             one for one in self._ports.open.of_device(device.device_no) if one.record.phase not in NEVER_SENT
         ]
@@ -78,12 +83,20 @@ def _later_openings(one: OpenCommand, sent: Sequence[OpenCommand]) -> int:
     )
 
 
+def _is_watched(one: OpenCommand, stamped: StampedReport) -> bool:
+    """Of what was settled longer ago, later commands for the same place are not known any more."""
+    settled_ms = one.record.settled_ms
+    return settled_ms is None or stamped.received_ms - settled_ms < WATCH_MS
+
+
 def _tell_reports(reports: Sequence[StampedReport], later: int, story: Story, one: OpenCommand) -> None:
     for stamped in reports:
         command = _as_told(one, story)
         if not story.is_settled:
             verdict = judge(command, stamped, undone_after=one.undone, overtaken=later > 0)
             _settle(verdict, stamped, story, one)
+        elif not _is_watched(one, stamped):
+            return
         elif not later:
             _look_back(command, stamped, story)
         if executed_twice(command, stamped, later=later):

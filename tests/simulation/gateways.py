@@ -87,6 +87,7 @@ class SimGateway:
         self.dispatch = Dispatch(
             DispatchPorts(commands, registry, keys, link, link, clock, told, self.open, process.name)
         )
+        self.dispatch.opened = self._opened
         settle = SettleByEvidence(MovePorts(commands, self.open, told))
         rebuild = RebuildPorts(history, live, registry, clock, counters, lambda: f"epoch-{next(self._ids)}")
         self._beliefs = Beliefs(live, lambda shard: rebuild_shard(shard, rebuild), counters)
@@ -128,10 +129,15 @@ class SimGateway:
         for lane, number in sorted(taken.items()):
             self._held[lane] = (number, asked_ms + LEASE_MS)
             self._beliefs.drop(lane)
-            self._network.connect(lane, self)
         if taken:
             self.dispatch.lanes_taken(taken)
             self.wake()
+
+    def _opened(self, lanes: frozenset[int]) -> None:
+        """Only now: a report that comes before the open commands are known would settle nothing."""
+        for lane in sorted(lanes):
+            if lane in self._held:
+                self._network.connect(lane, self)
 
     def _lose(self, lanes: Sequence[int]) -> None:
         for lane in lanes:

@@ -1,5 +1,6 @@
 """A small fleet, two gateways, two processes of the API, and a nemesis: one seed, one story."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from uuid import UUID
@@ -141,7 +142,8 @@ class World:
                     gateway.process.after(self.chance.uniform(0, 20), "is told", gateway.wake)
             if isinstance(outcome, Issued) and self.chance.random() < 0.1:
                 now_ms = api.clock.now_ms()
-                await ports.desk.cancel(outcome.command.command_id, now_ms, asked.wish.requested_by, "")
+                with suppress(StoreUnavailable):
+                    await ports.desk.cancel(outcome.command.command_id, now_ms, asked.wish.requested_by, "")
             return
 
     # --- nemesis ---------------------------------------------------------------------------------
