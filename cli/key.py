@@ -1,15 +1,21 @@
-"""The verb `key`: keys that the installation itself needs."""
+"""The verb `key`: the key that seals the keys of devices, and keys of programs that ask the API."""
 
 from typing import Annotated
 
 import typer
 
+from cli import api_keys
+
 
 def register(app: typer.Typer) -> None:
     """Adds the verb with its own verbs."""
-    keys = typer.Typer(no_args_is_help=True, help="Makes the key that seals the keys of devices: ./latchkey key new")
+    keys = typer.Typer(
+        no_args_is_help=True,
+        help="Keys of programs that ask the API (./latchkey key create), and the one that seals the keys of devices.",
+    )
     keys.callback()(_nothing_without_a_verb)
     keys.command("new")(new)
+    api_keys.register(keys)
     app.add_typer(keys, name="key")
 
 

@@ -17,11 +17,14 @@ VERBS = (
     "migrate",
     "device",
     "key",
+    "person",
+    "audit",
     "doctor",
     "check",
     "test",
     "bench",
     "chaos",
+    "laws",
     "broker-files",
 )
 """Each is `cli/VERB.py` with a function `register(app)` (a dash is an underscore there); the help keeps the order."""

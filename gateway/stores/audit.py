@@ -136,5 +136,12 @@ def verify_audit(dsn: str) -> Intact | Broken:
             return walk(_lines(cursor), (head[0], bytes(head[1])))
 
 
+def hash_of(dsn: str, number: int) -> bytes | None:
+    """Of one row; None when there is none. Raises psycopg.Error."""
+    with psycopg.connect(dsn, connect_timeout=10) as connection:
+        row = connection.execute(b"select hash from audit where audit_no = %s", (number,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+
 def _lines(rows: Iterable[Sequence[Any]]) -> Iterator[AuditLine]:
     return ((number, fields, bytes(before), bytes(own)) for number, fields, before, own in rows)
