@@ -79,6 +79,7 @@ class Stack:
             "LATCHKEY_MQTT_PASSWORD": self.broker.gateway_password,
             "LATCHKEY_GATEWAY_NAME": "gateway-1",
             "LATCHKEY_BROKER_FOLDER": str(self.broker.data_dir),
+            "LATCHKEY_BROKER_ADDRESS": f"mqtt://127.0.0.1:{self.broker.device_port}",
             "LATCHKEY_GATEWAY_HTTP_PORT": "0",
             "LATCHKEY_API_HOST": "127.0.0.1",
             "LATCHKEY_API_PORT": "0",

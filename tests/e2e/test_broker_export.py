@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from typer.testing import CliRunner
@@ -182,6 +183,37 @@ def test_a_suspended_device_with_a_certificate_can_say_nothing(town: Town) -> No
         assert (f"{prefix}/report", b"after") not in witness.heard
         assert device.heard == []
         device.close()
+
+
+def test_a_device_enrols_itself_and_connects(town: Town, tmp_path: Path) -> None:
+    code = town.person("enrol-code", "--model", MODEL.model).strip()
+    api = ChildProcess(["api"], town.stack.environment(dsn=town.dsn), tmp_path)
+    try:
+        api.start()
+        asked = {"code": code, "device_id": "exp-new"}
+        first, second = (
+            httpx.post(f"http://127.0.0.1:{api.http_port}/v1/enrol", json=asked, trust_env=False)
+            for _ in range(2)
+        )
+    finally:
+        api.close()
+    assert (first.status_code, second.status_code) == (201, 403)
+    said = first.json()
+    assert said["broker"] == f"mqtt://127.0.0.1:{town.stack.broker.device_port}"
+    town.stack.broker.wait_until_let_in("exp-new", said["password"])
+    with device_client(town.stack.broker.device_port, "exp-new", said["password"]) as device:
+        mid = device.publish(said["topics"]["report"], b'{"battery_pct":50}')
+        until(lambda: device.answers.get(mid) == 0, what="a report of the new device is taken")
+
+    def stored() -> bool:
+        with psycopg.connect(town.dsn) as connection:
+            row = connection.execute("select count(*) from report_all").fetchone()
+        return row is not None and row[0] == 1
+
+    until(stored, what="its report is stored")
+    logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
+    for secret in (code, said["password"], said["key_hex"]):
+        assert secret not in logs
 
 
 def test_tens_of_thousands_of_devices_are_written_in_seconds(database: str, tmp_path: Path) -> None:
