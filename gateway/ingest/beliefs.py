@@ -1,6 +1,7 @@
 """The live states of our shards: cached, changed by compare-and-set, rebuilt when Redis lost them."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -136,9 +137,9 @@ class Beliefs:
         self._epochs.pop(shard, None)
 
     async def _write(self, steps: Sequence[tuple[int, Step]]) -> frozenset[DeviceId]:
-        by_shard: dict[int, list[Step]] = {}
+        by_shard: defaultdict[int, list[Step]] = defaultdict(list)
         for shard, step in steps:
-            by_shard.setdefault(shard, []).append(step)
+            by_shard[shard].append(step)
         known = self._epochs
         batch = [
             ShardSteps(shard, known.get(shard) or await self.epoch(shard), part)
