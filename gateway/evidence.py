@@ -6,6 +6,9 @@ from typing import Protocol
 from gateway.core.device import DeviceRecord
 from gateway.core.stamped import StampedReport
 
+Offered = tuple[DeviceRecord, Sequence[StampedReport]]
+"""A device, and what it reported."""
+
 
 class EvidenceSink(Protocol):
     """Settling is idempotent: a batch may be offered again after a crash."""
@@ -14,9 +17,9 @@ class EvidenceSink(Protocol):
     def open_devices(self) -> Set[int]:
         """device_no of every device with an open command or claim; asked once per batch."""
 
-    async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
-        """Every stored report of one such device, late and repeated ones too, in the order received, before it
-        is acknowledged. Raises StoreUnavailable."""
+    async def offer(self, offered: Sequence[Offered]) -> None:
+        """Every stored report of such devices, each device once with its own, late and repeated ones too, in the order
+        received, before they are acknowledged. A whole batch at once. Raises StoreUnavailable."""
 
 
 class BootSink(Protocol):
@@ -32,7 +35,7 @@ class NothingOpen:
 
     open_devices: frozenset[int] = frozenset()
 
-    async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
+    async def offer(self, offered: Sequence[Offered]) -> None:
         """Never asked: nothing is open."""
 
     async def booted(self, devices: Sequence[DeviceRecord], at_ms: int) -> None:

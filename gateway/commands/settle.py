@@ -26,6 +26,7 @@ from gateway.core.evidence import (
     judge,
 )
 from gateway.core.stamped import StampedReport
+from gateway.evidence import Offered
 
 WITHOUT_QUESTION = frozenset({Phase.CONFIRMED, Phase.EXECUTED_LATE})
 """Settled as done: only a second opening could still be news."""
@@ -43,17 +44,17 @@ class SettleByEvidence:
     def open_devices(self) -> Set[int]:
         return self._ports.open.devices
 
-    async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
-        """Every report is held against every command of the device. Raises StoreUnavailable."""
-        if shard_of(device.device_id) not in self._ports.open.lanes:
-            # The lane was lost while the batch was in hand: whoever has it now hears the report again.
-            return
-        sent = [
-            one for one in self._ports.open.of_device(device.device_no) if one.record.phase not in NEVER_SENT
-        ]
-        tellings: dict[UUID, Telling] = {
-            one.record.command_id: partial(_tell_reports, reports, _later_openings(one, sent)) for one in sent
-        }
+    async def offer(self, offered: Sequence[Offered]) -> None:
+        """Every report is held against every command of its device. Raises StoreUnavailable."""
+        known = self._ports.open
+        tellings: dict[UUID, Telling] = {}
+        for device, reports in offered:
+            if shard_of(device.device_id) not in known.lanes:
+                # The lane was lost while the batch was in hand: whoever has it now hears the report again.
+                continue
+            sent = [one for one in known.of_device(device.device_no) if one.record.phase not in NEVER_SENT]
+            for one in sent:
+                tellings[one.record.command_id] = partial(_tell_reports, reports, _later_openings(one, sent))
         if tellings:
             await tell(tellings, self._ports)
 

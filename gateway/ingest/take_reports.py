@@ -109,9 +109,13 @@ class TakeReports:
         evidence = self._ports.evidence
         if not evidence.open_devices:
             return
-        for reports in filing.by_device.values():
-            if reports.device.device_no in evidence.open_devices:
-                await evidence.offer(reports.device, reports.stamped)
+        offered = [
+            (reports.device, reports.stamped)
+            for reports in filing.by_device.values()
+            if reports.device.device_no in evidence.open_devices
+        ]
+        if offered:
+            await evidence.offer(offered)
 
     def _note_committed(self, filing: Filing, now_ms: int) -> None:
         for reports in filing.by_device.values():

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from firmware_protocol.messages import DeviceId
-from gateway.core.device import DeviceRecord
-from gateway.core.stamped import StampedReport
+from gateway.evidence import Offered
 from tests.support.fakes.interruptions import Interruptions
 
 
@@ -17,6 +16,6 @@ class FakeEvidence:
         """(device, seq), in order."""
         self._interruptions = interruptions
 
-    async def offer(self, device: DeviceRecord, reports: Sequence[StampedReport]) -> None:
+    async def offer(self, offered: Sequence[Offered]) -> None:
         await self._interruptions.point("evidence.offer")
-        self.offered.extend((device.device_id, one.seq) for one in reports)
+        self.offered.extend((device.device_id, one.seq) for device, reports in offered for one in reports)
