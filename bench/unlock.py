@@ -123,6 +123,7 @@ def _latency(bench: _Bench, when: str, seconds: float) -> None:
     result.metrics[f"{when}_unlocks_count"] = len(answers)
     for share in (50, 99):
         result.metrics[f"{when}_p{share}_ms"] = percentile(took_ms, share / 100)
+    _stages(bench, when, [answer.command_id for answer in answers])
     if when == "idle":
         result.ratio("idle_p50", "idle_p50_ms", "idle_p50_ms")
         ratio = result.ratios["idle_p50"]
@@ -130,6 +131,19 @@ def _latency(bench: _Bench, when: str, seconds: float) -> None:
     else:
         p99_ms = result.metrics["loaded_p99_ms"]
         result.check("loaded: p99 under 40 ms", p99_ms < 40.0, f"{p99_ms:.1f} ms")
+
+
+def _stages(bench: _Bench, when: str, command_ids: list[str]) -> None:
+    """When each step of the story was reached, in the median, counted from the request."""
+    with psycopg.connect(bench.rig.dsn) as connection:
+        rows = connection.execute(
+            "select what, percentile_cont(0.5) within group (order by extract(epoch from at - begun) * 1000)"
+            " from (select *, min(at) over (partition by command_id) as begun from command_event"
+            " where command_id = any(%s::uuid[])) as line where what <> 'requested' group by what order by 2",
+            (command_ids,),
+        ).fetchall()
+    for what, at_ms in rows:
+        bench.result.metrics[f"{when}_{what}_at_ms"] = float(at_ms)
 
 
 def _with_losses(bench: _Bench, plan: FleetPlan) -> None:
