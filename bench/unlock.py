@@ -184,7 +184,7 @@ def _durable(bench: _Bench, command_ids: set[str]) -> None:
             " from command where command_id = any(%(ids)s)",
             {"ids": list(command_ids)},
         ).fetchone()
-        audited = connection.execute("select count(*) from audit where action = 'command.issue'").fetchone()
+        audited = connection.execute("select count(*) from audit where action = 'command_issue'").fetchone()
     assert row is not None
     assert audited is not None
     stuck, confirmed, ends, incidents = row
