@@ -7,6 +7,7 @@ import pytest
 
 from firmware_protocol.messages import DeviceId
 from gateway.broker_verifier import matches
+from gateway.clock import SystemClock
 from gateway.core.device import DeviceModel, Kind, Status
 from gateway.core.device_life import LifeStep, StepRefused
 from gateway.key_wrapping import KeyWrapping, new_key_encryption_key
@@ -15,6 +16,7 @@ from gateway.stores.device_keys import PostgresDeviceKeys
 from gateway.stores.postgres_link import PostgresLink
 from gateway.stores.registration import NewDevice, bulk_register
 from tests.support.fakes.clock import FakeClock
+from tests.support.waiting import until_async
 
 MODEL = DeviceModel("life-bike", Kind.BIKE, heartbeat_s=60, quiet_after_s=150, lost_after_s=600)
 OLD, NEW = new_key_encryption_key("old"), new_key_encryption_key("new")
@@ -97,6 +99,25 @@ async def test_a_new_key_signs_and_the_old_one_ends_after_the_overlap(
     assert isinstance(old, list)
     assert 4.9 < old[0] < 5.1
     assert new == 1
+
+
+async def test_after_the_overlap_the_old_key_verifies_nothing(
+    database: str, identity: PostgresDeviceIdentity
+) -> None:
+    keys = PostgresDeviceKeys(database, KeyWrapping.parse(OLD), SystemClock())
+    ((device_no,),) = rows(database, "select device_no from device")
+    assert isinstance(device_no, int)
+    old = await identity.change_key("bike-1", BY)
+    assert (await keys.load([device_no]))[device_no] == [old]
+    new = await identity.change_key("bike-1", BY, overlap_s=2)
+    await keys.refresh()
+    assert (await keys.load([device_no]))[device_no] == [new, old]
+
+    async def only_the_new_one() -> bool | None:
+        return (await keys.load([device_no]))[device_no] == [new]
+
+    await until_async(only_the_new_one, what="the overlap is over, without another look at the database")
+    await keys.close()
 
 
 async def test_an_overlap_never_grows_by_a_later_rotation(

@@ -16,7 +16,7 @@ from cli.main import application
 from cli.running import POSTGRES_DSN
 from cli.stack import Stack
 from firmware_protocol.messages import DeviceId
-from firmware_protocol.topics import topic_prefix
+from firmware_protocol.topics import report_topic, topic_prefix
 from gateway.broker_export import BrokerFiles
 from gateway.core.device import DeviceModel, Kind
 from gateway.key_wrapping import KeyWrapping
@@ -120,6 +120,31 @@ def test_a_suspended_device_is_out_within_five_seconds_and_the_others_stay(town:
     assert not other.ended
     for client in (suspended, other):
         client.close()
+
+
+def test_the_gateway_itself_refuses_a_suspended_device(town: Town) -> None:
+    broker = town.stack.broker
+    topic = report_topic(DeviceId("exp-0"))
+
+    def counted(table: str) -> int:
+        with psycopg.connect(town.dsn) as connection:
+            row = connection.execute(f"select count(*) from {table}".encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    # The bridge may speak as any device: what it says reaches the gateway whatever the broker's list says.
+    with device_client(broker.internal_port, broker.bridge_user, broker.bridge_password) as bridge:
+        bridge.publish(topic, b'{"battery_pct":50}')
+        until(lambda: counted("report_all") == 1, what="a report of a device in service is stored")
+        began_s = time.monotonic()
+        town.person("suspend", "exp-0")
+
+        def refused() -> bool:
+            bridge.publish(topic, b'{"battery_pct":50}')
+            return counted("quarantine where reason = 'unknown_device'") > 0
+
+        until(refused, what="a report of a suspended device is put aside")
+        within(began_s)
 
 
 def test_a_new_password_replaces_the_old_one(town: Town) -> None:
