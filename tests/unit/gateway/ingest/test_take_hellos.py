@@ -1,14 +1,19 @@
 """Hellos get boot numbers and welcomes."""
 
+from collections.abc import Sequence
+
 import pytest
 from msgspec import structs
 
 from firmware_protocol.codec import Encoding, decode_welcome
 from firmware_protocol.messages import DeviceId, Hello, Welcome
+from firmware_protocol.signature import verify_welcome
 from firmware_protocol.topics import shard_of
-from gateway.core.device import Status
+from gateway.core.device import DeviceRecord, Status
+from gateway.evidence import NothingOpen
 from gateway.ingest.take_hellos import take_hellos
 from gateway.ports import ArrivedHello, Delivery, StoreUnavailable
+from tests.support.fakes.device_keys import FakeDeviceKeys
 from tests.support.fakes.gateway import FakeGateway
 from tests.support.fakes.samples import BOOT, BOOT_MS
 
@@ -111,3 +116,23 @@ async def test_suspended_devices_and_foreign_shards_get_no_welcome(gateway: Fake
     await take_hellos([hello(DeviceId("bike-c"), 1), *wrong], gateway.hello_ports)
     assert gateway.link.published == []
     assert gateway.registry.known(NEW) is None
+
+
+async def test_a_device_with_a_key_gets_a_sealed_welcome_after_its_reboot_was_settled(
+    gateway: FakeGateway,
+) -> None:
+    keys = FakeDeviceKeys(gateway.interruptions)
+    (key,) = keys.give(1, 1)
+    booted: list[tuple[DeviceId, int]] = []
+
+    class Boots(NothingOpen):
+        async def booted(self, devices: Sequence[DeviceRecord], at_ms: int) -> None:
+            assert gateway.acknowledged() == []
+            booted.extend((one.device_id, one.boot) for one in devices)
+
+    ports = structs.replace(gateway.hello_ports, keys=keys, boots=Boots())
+    await take_hellos([hello(A, 11), hello(B, 12, packet_id=2)], ports)
+    (_, _, sealed), (_, _, plain) = gateway.link.published
+    assert verify_welcome(sealed, device_id=A, keys=[key]).boot == BOOT + 60
+    assert decode_welcome(plain).boot == BOOT + 60
+    assert booted == [(A, BOOT + 60), (B, BOOT + 60)]

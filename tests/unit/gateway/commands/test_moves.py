@@ -1,0 +1,66 @@
+"""Facts are told until each is told."""
+
+from functools import partial
+
+import pytest
+from msgspec import structs
+
+from gateway.commands.moves import only_lines, tell
+from gateway.commands.open_commands import OpenCommand
+from gateway.commands.story import Story
+from gateway.core.command import Happening, Phase
+from gateway.ports import StoreUnavailable
+from tests.support.fakes.command_gateway import CommandGateway
+
+
+def happens(happening: Happening, story: Story, one: OpenCommand) -> None:
+    story.happens(happening, 1, happening.value)
+
+
+async def test_what_another_moved_meanwhile_is_judged_again() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    row = gateway.row(command)
+    gateway.commands.rows[command.command_id] = structs.replace(row, revision=9, phase=Phase.ACCEPTED)
+    await tell({command.command_id: partial(happens, Happening.ACK_EXECUTED)}, gateway.moving)
+    assert (gateway.phase(command), gateway.row(command).revision) == (Phase.EXECUTED, 10)
+
+
+async def test_what_proves_nothing_any_more_is_not_told() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    row = gateway.row(command)
+    gateway.commands.rows[command.command_id] = structs.replace(row, revision=9, phase=Phase.ABANDONED)
+    await tell({command.command_id: partial(happens, Happening.DONE)}, gateway.moving)
+    assert gateway.phase(command) is Phase.ABANDONED
+    assert Happening.DONE.value not in gateway.story(command)
+
+
+async def test_a_command_that_never_stands_still_is_given_up_for_now() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+
+    def moves_on() -> None:
+        row = gateway.row(command)
+        gateway.commands.rows[command.command_id] = structs.replace(row, revision=row.revision + 1)
+
+    gateway.interruptions.raise_always("commands.move", moves_on)
+    with pytest.raises(StoreUnavailable):
+        await tell({command.command_id: partial(happens, Happening.DONE)}, gateway.moving)
+
+
+async def test_lines_that_wait_go_with_the_next_move_once() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    assert "published" not in gateway.story(command)
+    await tell({command.command_id: only_lines}, gateway.moving)
+    await tell({command.command_id: partial(happens, Happening.DONE)}, gateway.moving)
+    assert gateway.story(command).count("published") == 1
+
+
+async def test_a_command_of_a_lost_lane_is_nobodys_to_tell() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    gateway.open.forget(command.command_id)
+    await tell({command.command_id: partial(happens, Happening.DONE)}, gateway.moving)
+    assert gateway.phase(command) is Phase.SENT

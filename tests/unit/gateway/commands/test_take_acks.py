@@ -1,0 +1,136 @@
+"""Acks: verified, judged, committed, acknowledged."""
+
+import pytest
+
+from firmware_protocol.commands import AckResult, CommandKind
+from firmware_protocol.device_key import DeviceKey
+from gateway.commands.take_acks import take_acks
+from gateway.core.command import Phase
+from gateway.ports import StoreUnavailable
+from tests.support.fakes.command_gateway import NOW_MS, CommandGateway
+from tests.support.fakes.samples import BOOT_MS
+
+
+async def test_an_ack_is_not_an_opening() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    await gateway.answer(command, AckResult.ACCEPTED)
+    await gateway.answer(command, AckResult.EXECUTED)
+    assert gateway.phase(command) is Phase.EXECUTED
+    await gateway.wait(13_000)
+    assert gateway.phase(command) is Phase.UNCONFIRMED
+
+
+async def test_where_no_sensor_could_say_more_the_word_of_the_device_is_the_end() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent(CommandKind.LOCATE)
+    await gateway.answer(command)
+    assert gateway.phase(command) is Phase.CONFIRMED
+    assert gateway.counters.ends == ["confirmed"]
+
+
+async def test_it_is_committed_before_it_is_acknowledged() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    await gateway.answer(command)
+    order = [one for one in gateway.interruptions.passed if one in ("commands.move:done", "link.acknowledge")]
+    assert order == ["commands.move:done", "link.acknowledge"]
+
+
+@pytest.mark.parametrize("point", ["commands.move", "commands.move:done", "keys.load"])
+async def test_without_the_store_nothing_is_acknowledged_and_the_same_batch_ends_the_same(point: str) -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    batch = [gateway.ack(command, AckResult.REFUSED, reason="busy")]
+    gateway.interruptions.raise_always(point, lambda: StoreUnavailable("away"))
+    with pytest.raises(StoreUnavailable):
+        await take_acks(batch, gateway.ack_ports)
+    assert gateway.pubacks.acknowledged == []
+    gateway.interruptions.heal()
+    await take_acks(batch, gateway.ack_ports)
+    assert (gateway.phase(command), gateway.row(command).reason) == (Phase.REFUSED, "busy")
+    assert gateway.story(command).count("settled") == 1
+
+
+async def test_the_same_ack_twice_is_told_once() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    batch = [gateway.ack(command), gateway.ack(command)]
+    await take_acks(batch, gateway.ack_ports)
+    await take_acks(batch, gateway.ack_ports)
+    assert gateway.story(command).count("device_ack") == 1
+    assert gateway.incidents() == []
+
+
+async def test_an_execution_after_the_deadline_is_an_incident() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent(ttl_s=10)
+    await gateway.wait(20_000)
+    await gateway.answer(command, elapsed_ms=NOW_MS + 20_000 - BOOT_MS)
+    assert gateway.phase(command) is Phase.EXECUTED_LATE
+    assert gateway.incidents() == gateway.counters.incidents == ["executed_late"]
+
+
+async def test_an_ack_that_only_comes_late_is_no_late_execution() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent(CommandKind.CONFIGURE, ttl_s=10)
+    await gateway.wait(40_000)
+    assert gateway.phase(command) is Phase.UNCONFIRMED
+    await gateway.answer(command, elapsed_ms=NOW_MS + 1_000 - BOOT_MS)
+    assert gateway.phase(command) is Phase.CONFIRMED
+    assert gateway.incidents() == []
+
+
+async def test_a_refusal_under_another_boot_ends_nothing() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    await gateway.answer(command, AckResult.REFUSED, boot=BOOT_MS, reason="wrong_boot")
+    assert gateway.phase(command) is Phase.SENT
+    assert gateway.story(command)[-1] == "device_ack"
+
+
+async def test_executed_said_of_what_was_settled_otherwise_is_an_incident() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    await gateway.answer(command, AckResult.FAILED, reason="jammed")
+    await gateway.answer(command)
+    await gateway.answer(command)
+    assert gateway.phase(command) is Phase.FAILED
+    assert gateway.incidents() == ["evidence_contradicts_ack"]
+
+
+async def test_executed_said_of_what_was_never_sent_is_an_incident() -> None:
+    gateway = CommandGateway()
+    gateway.link.leases.clear()
+    command = await gateway.sent()
+    assert gateway.phase(command) is Phase.ISSUED
+    await gateway.answer(command)
+    assert gateway.incidents() == ["ack_without_command"]
+
+
+async def test_what_proves_nothing_is_quarantined_counted_and_acknowledged() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    forged = gateway.ack(command, key=DeviceKey(1, bytes(32)))
+    old_key = gateway.ack(command, key=DeviceKey(7, bytes(32)))
+    unknown = gateway.ack(command, command_id=b"x" * 16)
+    stranger = type(forged)(
+        forged.lane, type(forged.device_id)("nobody"), forged.frame, forged.topic, NOW_MS, forged.delivery
+    )
+    await take_acks([forged, old_key, unknown, stranger], gateway.ack_ports)
+    assert gateway.phase(command) is Phase.SENT
+    assert {frame.reason for frame in gateway.history.quarantined} == {"bad_ack"}
+    assert sorted(gateway.counters.bad_acks) == ["bad_seal", "bad_seal", "unknown_command", "unknown_device"]
+    assert len(gateway.pubacks.acknowledged) == 4
+
+
+async def test_one_device_cannot_answer_for_another() -> None:
+    """Not even with its own good seal."""
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    other = gateway.registry.register(type(gateway.device.device_id)("bike-b"), "bike", boots=(1,))
+    mine, gateway.device = gateway.device, other
+    await gateway.answer(command)
+    gateway.device = mine
+    assert gateway.phase(command) is Phase.SENT
+    assert gateway.counters.bad_acks == ["unknown_command"]
