@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import uuid4
 
@@ -82,72 +83,95 @@ def live_map(
     return view, relay, hub
 
 
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """What is closed at the end."""
+
+    feed_link: RedisLink
+    states_link: RedisLink
+    pool: ReadingPool
+    quarantine: PostgresQuarantine
+    people_link: PostgresLink
+    enrolling_link: PostgresLink
+    desk: PostgresCommandDesk
+    keys: PostgresDeviceKeys
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, settings: Settings, clock: Clock) -> AsyncIterator["_Stores"]:
+        """Open while the block runs, closed in reverse; no store needs to be there."""
+        dsn = settings.postgres_dsn
+        stores = cls(
+            RedisLink(settings.redis_url, name="latchkey-api-feed"),
+            RedisLink(settings.redis_url, name="latchkey-api"),
+            ReadingPool(dsn),
+            PostgresQuarantine(dsn),
+            PostgresLink(dsn, name="people"),
+            PostgresLink(dsn, name="enrolment"),
+            PostgresCommandDesk(dsn, chance=random.Random().random),
+            PostgresDeviceKeys(dsn, settings.key_encryption_key, clock),
+        )
+        async with AsyncExitStack() as stack:
+            await stores.pool.open()
+            for one in fields(stores):
+                stack.push_async_callback(getattr(stores, one.name).close)
+            yield stores
+
+
 @asynccontextmanager
 async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> AsyncIterator[World]:
     """Stores open and tasks running while the block runs; no store needs to be there."""
     clock = SystemClock()
-    async with AsyncExitStack() as stack:
-        feed_link = RedisLink(settings.redis_url, name="latchkey-api-feed")
-        stack.push_async_callback(feed_link.close)
-        states_link = RedisLink(settings.redis_url, name="latchkey-api")
-        stack.push_async_callback(states_link.close)
-        pool = ReadingPool(settings.postgres_dsn)
-        await pool.open()
-        stack.push_async_callback(pool.close)
-        quarantine = PostgresQuarantine(settings.postgres_dsn)
-        stack.push_async_callback(quarantine.close)
-        link = PostgresLink(settings.postgres_dsn, name="people")
-        stack.push_async_callback(link.close)
-        enrolling = PostgresLink(settings.postgres_dsn, name="enrolment")
-        stack.push_async_callback(enrolling.close)
-        rules, people = settings.auth.rules(clock.monotonic_s), PostgresPeople(pool, link)
-        gate = Gate(rules, PostgresApiKeys(pool, link), people, clock)
-        wechat = settings.auth.wechat
-        # A million entries are here to stay: walking over them took a collection 60 ms, in which nobody is served.
-        view, relay, hub = live_map(
-            RedisChangeFeed(feed_link), clock, Entrance(gate, settings.auth.doors), filled=gc.freeze
-        )
-        states = StatesOfRedis(RedisLiveStates(states_link))
-        saved_states = PostgresSavedStates(pool)
-        desk = PostgresCommandDesk(settings.postgres_dsn, chance=random.Random().random)
-        stack.push_async_callback(desk.close)
-        keys = PostgresDeviceKeys(settings.postgres_dsn, settings.key_encryption_key, clock)
-        stack.push_async_callback(keys.close)
+    async with _Stores.opened(settings, clock) as stores, AsyncExitStack() as running:
+        world = _world(settings, stores, clock)
         tasks = {
-            "desk": desk.run(),
-            "device_keys": keys.follow_changes(),
-            "relay": relay.run(),
-            "sweep": hub.sweep(),
-            "keys": hub.watch_keys(),
-            "gate": gate.run(),
+            "desk": stores.desk.run(),
+            "device_keys": stores.keys.follow_changes(),
+            "relay": world.relay.run(),
+            "sweep": world.hub.sweep(),
+            "keys": world.hub.watch_keys(),
+            "gate": world.gate.run(),
         }
         for name, work in tasks.items():
-            stack.push_async_callback(_stopped, _started(name, work, on_defect))
-        yield World(
-            clock=clock,
-            view=view,
-            relay=relay,
-            hub=hub,
-            states=states,
-            devices=PostgresDeviceQueries(pool),
-            history=PostgresHistoryQueries(pool),
-            quarantine=quarantine,
-            saved_states=saved_states,
-            truth=pool,
-            gate=gate,
-            limiter=Limiter(
-                RedisRateLimits(states_link), LocalRateLimits(clock.monotonic_s), settings.auth.doors
-            ),
-            audit=PostgresAudit(link, pool),
-            login=WeChatLogin(wechat, people, rules, clock) if wechat else None,
-            desk=desk,
-            issuing=IssuePorts(desk, states, saved_states, keys, clock, MetricCommandCounters(), uuid4),
-            incidents=PostgresIncidents(pool),
-            enrolment=PostgresEnrolment(enrolling, settings.key_encryption_key),
-            broker=BrokerSide(
-                PostgresBrokerAccess(pool, clock), settings.broker_secret, settings.broker_address
-            ),
-        )
+            running.push_async_callback(_stopped, _started(name, work, on_defect))
+        yield world
+
+
+def _world(settings: Settings, stores: _Stores, clock: Clock) -> World:
+    pool, link = stores.pool, stores.people_link
+    rules, people = settings.auth.rules(clock.monotonic_s), PostgresPeople(pool, link)
+    gate = Gate(rules, PostgresApiKeys(pool, link), people, clock)
+    wechat = settings.auth.wechat
+    # A million entries are here to stay: walking over them took a collection 60 ms, in which nobody is served.
+    view, relay, hub = live_map(
+        RedisChangeFeed(stores.feed_link), clock, Entrance(gate, settings.auth.doors), filled=gc.freeze
+    )
+    states, saved_states = StatesOfRedis(RedisLiveStates(stores.states_link)), PostgresSavedStates(pool)
+    return World(
+        clock=clock,
+        view=view,
+        relay=relay,
+        hub=hub,
+        states=states,
+        devices=PostgresDeviceQueries(pool),
+        history=PostgresHistoryQueries(pool),
+        quarantine=stores.quarantine,
+        saved_states=saved_states,
+        truth=pool,
+        gate=gate,
+        limiter=Limiter(
+            RedisRateLimits(stores.states_link), LocalRateLimits(clock.monotonic_s), settings.auth.doors
+        ),
+        audit=PostgresAudit(link, pool),
+        login=WeChatLogin(wechat, people, rules, clock) if wechat else None,
+        desk=stores.desk,
+        issuing=IssuePorts(
+            stores.desk, states, saved_states, stores.keys, clock, MetricCommandCounters(), uuid4
+        ),
+        incidents=PostgresIncidents(pool),
+        enrolment=PostgresEnrolment(stores.enrolling_link, settings.key_encryption_key),
+        broker=BrokerSide(PostgresBrokerAccess(pool, clock), settings.broker_secret, settings.broker_address),
+    )
 
 
 def main() -> None:

@@ -1,10 +1,12 @@
 """Every change of a device is one transaction with its line in the audit log."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
 
+from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.messages import DeviceId
 from gateway.broker_verifier import matches
 from gateway.clock import SystemClock
@@ -16,7 +18,6 @@ from gateway.stores.device_keys import PostgresDeviceKeys
 from gateway.stores.postgres_link import PostgresLink
 from gateway.stores.registration import NewDevice, bulk_register
 from tests.support.fakes.clock import FakeClock
-from tests.support.waiting import until_async
 
 MODEL = DeviceModel("life-bike", Kind.BIKE, heartbeat_s=60, quiet_after_s=150, lost_after_s=600)
 OLD, NEW = new_key_encryption_key("old"), new_key_encryption_key("new")
@@ -113,10 +114,12 @@ async def test_after_the_overlap_the_old_key_verifies_nothing(
     await keys.refresh()
     assert (await keys.load([device_no]))[device_no] == [new, old]
 
-    async def only_the_new_one() -> bool | None:
-        return (await keys.load([device_no]))[device_no] == [new]
+    async def known() -> list[DeviceKey]:
+        return list((await keys.load([device_no]))[device_no])
 
-    await until_async(only_the_new_one, what="the overlap is over, without another look at the database")
+    # Without another look at the database.
+    while await known() != [new]:
+        await asyncio.sleep(0.05)
     await keys.close()
 
 
