@@ -57,7 +57,7 @@ def measure(stack: Stack, folder: Path, *, seconds: float) -> Result:
         api.start()
         with HttpConnection(api.http_port) as http:
             http.wait_ready(60)
-        bench = _Bench(rig, api, plan, stack.token("service"), result)
+        bench = _Bench(rig, api, plan, token=stack.token("service"), result=result)
         with _answering(rig, plan) as fleet:
             rig.wait_rows(BIKES)
             _floors(bench)
@@ -77,7 +77,9 @@ def measure(stack: Stack, folder: Path, *, seconds: float) -> Result:
 class _Bench:
     """What all parts of the run share."""
 
-    def __init__(self, rig: LoadRig, api: ChildProcess, plan: FleetPlan, token: str, result: Result) -> None:
+    def __init__(
+        self, rig: LoadRig, api: ChildProcess, plan: FleetPlan, *, token: str, result: Result
+    ) -> None:
         self.rig = rig
         self.api = api
         self.plan = plan

@@ -47,6 +47,7 @@ router = APIRouter(tags=["commands"], route_class=GuardedRoute)
 async def order(
     request: Request,
     response: Response,
+    *,
     name: Annotated[
         str, Path(alias="id", pattern=NAME_PATTERN, description="Device id or current public id")
     ],
