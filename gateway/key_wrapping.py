@@ -5,7 +5,7 @@ import binascii
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,10 +117,6 @@ class KeyWrapping:
     def rewrap(self, wrapped: Wrapped, *, device_no: int, key_no: int) -> Wrapped:
         """The same device key under the newest key-encryption key. Raises CannotUnwrap."""
         return self.wrap(self.unwrap(wrapped, device_no=device_no, key_no=key_no), device_no=device_no)
-
-    def wrap_all(self, keys: Sequence[tuple[int, DeviceKey]]) -> list[Wrapped]:
-        """Of (device_no, key) each."""
-        return [self.wrap(key, device_no=device_no) for device_no, key in keys]
 
 
 def new_key_encryption_key(name: str) -> str:

@@ -12,15 +12,13 @@ from firmware_protocol.messages import DeviceId
 from gateway.broker_verifier import new_password
 from gateway.key_wrapping import KeyWrapping
 from gateway.stores.audit import AuditEntry, append_audit_now
-from gateway.stores.credentials import put_passwords
+from gateway.stores.credentials import put_keys, put_passwords
 from gateway.stores.device_identity import By
 from gateway.stores.registration import NewDevice, bulk_register
 
 FIRST_KEY = 1
 
 _EXISTING = b"select device_id from device where device_id = any(%s)"
-_NUMBERS = b"select device_id, device_no from device where device_id = any(%s)"
-_COPY_KEYS = b"copy device_key (device_no, key_no, operator_id, wrapped_by, wrapped) from stdin"
 
 
 class Credentials(Struct, frozen=True):
@@ -75,14 +73,10 @@ def import_chunk(
             raise AlreadyRegistered(frozenset(row[0] for row in existing))
         bulk_register(connection, [], devices)
         put_passwords(connection, {made.device_id: made.password for made in drawn})
-        numbers: dict[str, int] = dict(cursor.execute(_NUMBERS, [ids]).fetchall())
-        with cursor.copy(_COPY_KEYS) as copy:
-            for device, made in zip(devices, drawn, strict=True):
-                if made.key is None:
-                    continue
-                device_no = numbers[device.device_id]
-                wrapped = wrapping.wrap(made.key, device_no=device_no)
-                copy.write_row((device_no, FIRST_KEY, device.operator_id, wrapped.by, wrapped.sealed))
+        if with_keys:
+            put_keys(
+                connection, {made.device_id: made.key for made in drawn if made.key is not None}, wrapping
+            )
         keep(drawn)
         for entry in _entries(devices, by):
             append_audit_now(connection, entry)
