@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -50,7 +50,8 @@ async def test_it_refills_with_time(limits: RateLimits) -> None:
         given.append(await limits.take([fast]))
         return given[-1] == 0
 
-    await until_async(again)
+    asked: Callable[[], bool | Awaitable[bool | None] | None] = again
+    await until_async(asked)
 
 
 async def test_all_who_ask_at_once_get_no_more_than_it_holds(limits: RateLimits) -> None:

@@ -1,4 +1,4 @@
-"""Every endpoint of the document, asked by everybody: who may is answered, who may not is refused, nothing is left out."""
+"""Every endpoint of the document, asked by everybody: who may is answered, who may not is refused, none is left out."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def test_what_is_not_in_the_table_nobody_may_ask() -> None:
 
 
 async def test_a_route_that_was_forgotten_answers_403(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(ROUTES, ("GET", "/v1/fleet"))  # type: ignore[arg-type]  # a dict below its annotation
+    monkeypatch.delitem(ROUTES, ("GET", "/v1/fleet"))
     async with serving() as surface:
         answer = await surface.http.get("/v1/fleet")
     assert (answer.status_code, answer.headers["content-type"]) == (403, MEDIA_TYPE)

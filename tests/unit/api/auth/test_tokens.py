@@ -124,14 +124,16 @@ def by_exp(value: object) -> str:
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_token_is_refused_at_once(what: str, rules: TokenRules, private_key: RSAPrivateKey) -> None:
     token = HOSTILE[what](private_key)
-    took_s = []
+    took_s: list[float] = []
+    said = ""
     for _ in range(5):
         began_s = time.perf_counter()
         with pytest.raises(BadToken) as refused:
             verify(token, rules, now_s=NOW_S)
         took_s.append(time.perf_counter() - began_s)
+        said = str(refused.value)
     assert min(took_s) < EACH_WITHIN_S
-    assert not token or token not in str(refused.value)
+    assert not token or token not in said
 
 
 def test_a_good_token_says_whom_it_speaks_for(rules: TokenRules, private_key: RSAPrivateKey) -> None:
@@ -143,8 +145,8 @@ def test_a_good_token_says_whom_it_speaks_for(rules: TokenRules, private_key: RS
 
 
 def test_clocks_may_differ_a_little(rules: TokenRules) -> None:
-    assert verify(signed(iat=NOW_S - 700, exp=NOW_S - 29), rules, now_s=NOW_S)
-    assert verify(signed(iat=NOW_S + 29), rules, now_s=NOW_S)
+    assert verify(signed(iat=NOW_S - 700, exp=NOW_S - 29), rules, now_s=NOW_S).subject == "ann"
+    assert verify(signed(iat=NOW_S + 29), rules, now_s=NOW_S).subject == "ann"
 
 
 def test_a_key_that_is_not_known_may_be_newer_than_the_set(
@@ -156,7 +158,7 @@ def test_a_key_that_is_not_known_may_be_newer_than_the_set(
 
 def test_one_secret_can_follow_another(rules: TokenRules) -> None:
     after = TokenRules(rules.issuer, rules.audience, (b"the next secret, which signs from now on", SECRET))
-    assert verify(signed(), after, now_s=NOW_S)
+    assert verify(signed(), after, now_s=NOW_S).subject == "ann"
     with pytest.raises(BadToken):
         verify(mint(Principal(Role.RIDER, "r", 1), after, now_s=NOW_S, life_s=60), rules, now_s=NOW_S)
 

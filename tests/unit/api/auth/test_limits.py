@@ -1,0 +1,103 @@
+"""Who asks too often waits, and nobody else does; a crawl gets no more than is promised."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from msgspec import structs
+
+from api.auth.doors import Doors, doors_of
+from api.auth.limits import LIMITS, MAX_NEARBY_FOR_RIDERS, Limiter
+from api.auth.principal import Principal, Role
+from api.problems import Problem
+from gateway.ports import StoreUnavailable
+from gateway.rates import Bucket, LocalRateLimits
+from tests.unit.api.live.entries import entry
+from tests.unit.api.surface import serving
+
+NEARBY = "/v1/nearby?lat=31.2304&lon=121.4737&radius_m=10000&limit=200"
+MINUTES = 10
+
+
+async def test_a_crawl_of_ten_minutes_gets_sixty_answers_a_minute_of_fifty_devices_without_ids() -> None:
+    async with serving() as surface:
+        for number in range(80):
+            await surface.put(structs.replace(entry(number), device_id=f"internal-{number}"))
+        answers, in_a_minute = 0, []
+        for _ in range(MINUTES):
+            before = answers
+            for _ in range(12):
+                for _ in range(6):
+                    answer = await surface.http.get(NEARBY, headers=surface.headers("rider"))
+                    if answer.status_code == 200:
+                        answers += 1
+                        assert len(answer.json()["devices"]) <= MAX_NEARBY_FOR_RIDERS
+                        assert "internal" not in answer.text
+                    else:
+                        assert (answer.status_code, int(answer.headers["retry-after"])) >= (429, 1)
+                surface.clock.advance(ms=5_000)
+            in_a_minute.append(answers - before)
+        assert max(in_a_minute) <= 60
+        assert answers <= 60 * MINUTES
+
+
+async def test_one_loud_rider_is_nobody_elses_trouble_and_staff_are_not_counted() -> None:
+    async with serving() as surface:
+        loud = surface.headers("rider", subject="loud")
+        statuses = [(await surface.http.get(NEARBY, headers=loud)).status_code for _ in range(100)]
+        assert statuses.count(429) >= 80
+        assert (await surface.http.get(NEARBY, headers=surface.headers("rider", subject="calm"))).is_success
+        assert all([(await surface.http.get(NEARBY)).is_success for _ in range(70)])
+
+
+class Away:
+    """Redis that does not answer."""
+
+    async def take(self, buckets: Sequence[Bucket]) -> int:
+        raise StoreUnavailable("gone")
+
+
+async def test_without_redis_each_process_counts_for_itself() -> None:
+    limiter = Limiter(Away(), LocalRateLimits(lambda: 0.0), Doors())
+    rider = Principal(Role.RIDER, "r", 1)
+    for _ in range(LIMITS["nearby", "principal"].at_once):
+        await limiter.allow_principal("nearby", rider)
+    with pytest.raises(Problem) as refused:
+        await limiter.allow_principal("nearby", rider)
+    assert (refused.value.status, refused.value.retry_after_s) == (429, 2)
+
+
+async def test_orders_are_counted_per_person_and_per_device() -> None:
+    limiter = Limiter(LocalRateLimits(lambda: 0.0), LocalRateLimits(lambda: 0.0), Doors())
+    outcomes = await asyncio.gather(
+        *(
+            limiter.allow("commands", {"principal": "1:service:x", "device": "1:d1"}, Role.SERVICE)
+            for _ in range(50)
+        ),
+        return_exceptions=True,
+    )
+    assert outcomes.count(None) == LIMITS["commands", "device"].at_once
+    await limiter.allow("commands", {"principal": "1:service:x", "device": "1:d2"}, Role.SERVICE)
+    for number in range(LIMITS["commands", "principal"].at_once):
+        await limiter.allow("commands", {"principal": "1:staff:a", "device": f"1:e{number}"}, Role.STAFF)
+    with pytest.raises(Problem):
+        await limiter.allow("commands", {"principal": "1:staff:a", "device": "1:other"}, Role.STAFF)
+
+
+async def test_nobody_escapes_by_saying_another_address() -> None:
+    async with serving() as surface:
+        statuses = []
+        for number in range(LIMITS["login", "address"].at_once + 3):
+            headers = {"X-Forwarded-For": f"10.1.1.{number}"}
+            answer = await surface.http.post("/v1/login/wechat", json={"code": "x"}, headers=headers)
+            statuses.append(answer.status_code)
+        assert statuses.count(429) == 3
+
+
+async def test_behind_a_proxy_of_ours_each_address_counts_for_itself() -> None:
+    doors = doors_of("127.0.0.1", hosts=[], origins=[], proxies=["127.0.0.1/32"])
+    async with serving(doors=doors) as surface:
+        for number in range(LIMITS["login", "address"].at_once + 3):
+            headers = {"X-Forwarded-For": f"10.1.1.{number}"}
+            answer = await surface.http.post("/v1/login/wechat", json={"code": "x"}, headers=headers)
+            assert answer.status_code == 404

@@ -1,0 +1,47 @@
+"""While somebody is being found out, what they say waits; a connection that is gone is not answered."""
+
+import asyncio
+
+from api.auth.doors import Doors
+from api.auth.tokens import BadToken
+from api.live.admission import Admission, Outcome
+from api.live.entrance import HELLO_WITHIN_S, Entrance
+from tests.support.waiting import until_async
+from tests.unit.api.surface import Surface
+
+
+def _admission() -> tuple[Surface, Admission]:
+    surface = Surface(Doors())
+    return surface, Admission(Entrance(surface.gate, Doors()), now_s=0.0)
+
+
+async def test_what_is_said_meanwhile_waits_in_order() -> None:
+    surface, admission = _admission()
+    heard: list[Outcome] = []
+    admission.ask(surface.token("staff"), heard.append)
+    admission.held += [b"one", b"two"]
+    assert admission.is_asking
+    await until_async(lambda: bool(heard))
+    assert not admission.is_asking
+    assert (admission.take_held(), admission.take_held()) == ([b"one", b"two"], [])
+    assert not admission.is_over(now_s=10_000.0)
+
+
+async def test_who_never_said_is_over_in_time_and_who_is_bad_stays_unknown() -> None:
+    _, admission = _admission()
+    heard: list[Outcome] = []
+    admission.ask("nobody", heard.append)
+    await until_async(lambda: bool(heard))
+    assert isinstance(heard[0], BadToken)
+    assert not admission.is_over(HELLO_WITHIN_S)
+    assert admission.is_over(HELLO_WITHIN_S + 0.1)
+
+
+async def test_a_connection_that_is_gone_hears_nothing() -> None:
+    surface, admission = _admission()
+    heard: list[Outcome] = []
+    admission.ask(surface.token("staff"), heard.append)
+    admission.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not heard
