@@ -1,5 +1,7 @@
 """The shipped broker configuration under attack by its own devices: judged by what is delivered, never by answers."""
 
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -252,3 +254,35 @@ def test_without_tls_it_listens_on_loopback_only(shipped: PrivateBroker) -> None
     for lines in listeners:
         assert lines[0].endswith(" 127.0.0.1") or any(line.startswith("certfile") for line in lines)
         assert "allow_anonymous false" in lines
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("newest", "spoken"),
+    [
+        (ssl.TLSVersion.TLSv1_3, "TLSv1.3"),
+        (ssl.TLSVersion.TLSv1_2, "TLSv1.2"),
+        (ssl.TLSVersion.TLSv1_1, None),
+        (ssl.TLSVersion.TLSv1, None),
+    ],
+)
+def test_tls_is_of_this_century(
+    shipped: PrivateBroker, certificates: Path, newest: ssl.TLSVersion, spoken: str | None
+) -> None:
+    context = ssl.create_default_context(cafile=certificates / "ca.crt")
+    # So that it is the broker that refuses, and not our own library.
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, newest
+    if spoken is not None:
+        with (
+            socket.create_connection(("127.0.0.1", shipped.tls_port), 10) as raw,
+            context.wrap_socket(raw, server_hostname="localhost") as secure,
+        ):
+            assert secure.version() == spoken
+        return
+    for port in (shipped.tls_port, shipped.certificate_port):
+        with (
+            socket.create_connection(("127.0.0.1", port), 10) as raw,
+            pytest.raises((ssl.SSLError, ConnectionError)),
+        ):
+            context.wrap_socket(raw, server_hostname="localhost")
