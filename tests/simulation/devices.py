@@ -1,10 +1,7 @@
 """Devices with a body: bolts and doors that open, flash that forgets, firmware that keeps the rules or does not."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from random import Random
-from typing import TypedDict
 
 from firmware_protocol.codec import Encoding
 from firmware_protocol.commands import FENCED, Ack, AckResult, Command, CommandKind
@@ -17,53 +14,13 @@ from firmware_protocol.signature import sign_ack, verify_command
 from firmware_protocol.topics import ack_topic, command_topic
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.tempers import Execution, Sensed, Temper
 
 Act = Callable[[], None]
 
 HEARTBEAT_MS = 10_000
 SLOTS = 2
 NEVER_MS = 2**62
-
-
-class Temper(StrEnum):
-    """How a device treats commands."""
-
-    CONFORMING = "conforming"
-    REFUSES = "refuses"
-    JAMS = "jams"
-    ACKS_WITHOUT_OPENING = "acks_without_opening"
-    OPENS_WITHOUT_ACK = "opens_without_ack"
-    ACKS_TWICE = "acks_twice"
-    ACKS_LATE = "acks_late"
-    IGNORES_EXPIRY = "ignores_expiry"
-    EXECUTES_DUPLICATES = "executes_duplicates"
-    LOSES_POWER = "loses_power"
-    """Between executing and answering."""
-
-
-RULE_BREAKERS = frozenset({Temper.IGNORES_EXPIRY, Temper.EXECUTES_DUPLICATES, Temper.ACKS_WITHOUT_OPENING})
-"""All others keep what the wire promises: never late, never twice, never with an old fence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One physical act."""
-
-    device_id: DeviceId
-    command: Command
-    began_ms: int
-    """True Unix milliseconds."""
-    fence_before: int
-    """The highest fence executed in that slot before."""
-    power_on: int
-    """Of how many the device has had."""
-
-
-class Sensed(TypedDict, total=False):
-    """The part of a report that the body makes."""
-
-    lock: Lock
-    slots: tuple[Slot, ...]
 
 
 class SimDevice:
@@ -222,7 +179,7 @@ class SimDevice:
         else:
             self._act(command)
             if self.temper is Temper.LOSES_POWER and chance.random() < 0.7:
-                self.lose_power(chance.uniform(500, 8_000))
+                self.lose_power(chance.uniform(500, 8_000), forgets=chance.random() < 0.3)
             elif command.kind is CommandKind.REBOOT:
                 self._answer(command, AckResult.EXECUTED, None)
                 self.lose_power(chance.uniform(500, 3_000))

@@ -3,12 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from uuid import UUID
 
 from firmware_protocol.commands import FENCED
 from gateway.command_ports import CommandRecord, Issued, KeyReused
+from gateway.commands.frames import probe_id
+from gateway.commands.in_flight import PROBE_FRESH_MS
 from gateway.core.answer import ACTING_MS
 from gateway.core.command import SAFETY, SENSED, SETTLED, Phase, SafetyClass
-from tests.simulation.devices import RULE_BREAKERS, Execution
+from gateway.core.device import Quirk
+from tests.simulation.tempers import RULE_BREAKERS, Execution
 from tests.simulation.world import World
 
 Law = Callable[[World], Iterator[str]]
@@ -159,6 +163,22 @@ def sent_before_published(world: World) -> Iterator[str]:
                 yield f"{command_id}: {what} before claimed"
 
 
+def what_is_unsafe_to_repeat_is_sent_once(world: World) -> Iterator[str]:
+    """A one-shot leaves once for a model that would execute a second copy, or an expired one."""
+    for record in _one_shots_of(world, Quirk.DUP_UNSAFE, Quirk.IGNORES_TTL):
+        if len(_left_at(world, record.command_id)) > 1:
+            yield f"{record.command_id} was sent again to a {record.model}"
+
+
+def who_ignores_expiry_is_asked_first(world: World) -> Iterator[str]:
+    """A one-shot leaves for such a model only within seconds after a probe."""
+    for record in _one_shots_of(world, Quirk.IGNORES_TTL):
+        asked = [at for number in range(1, 20) for at in _left_at(world, probe_id(record, number))]
+        for at in _left_at(world, record.command_id):
+            if not any(0 <= at - before <= PROBE_FRESH_MS for before in asked):
+                yield f"{record.command_id} was sent to a {record.model} that nobody had asked"
+
+
 LAWS: tuple[Law, ...] = (
     never_twice,
     never_late,
@@ -175,6 +195,8 @@ LAWS: tuple[Law, ...] = (
     an_ack_confirms_nothing_sensed,
     settled_once,
     sent_before_published,
+    what_is_unsafe_to_repeat_is_sent_once,
+    who_ignores_expiry_is_asked_first,
 )
 
 _CLOSE_MS = 1_000
@@ -185,6 +207,17 @@ _OPENING_KINDS = frozenset(kind for kind, safety in SAFETY.items() if safety is 
 def broken(world: World) -> list[str]:
     """Every law that was broken, with what broke it."""
     return [f"{law.__name__}: {what}" for law in LAWS for what in law(world)]
+
+
+def _one_shots_of(world: World, *quirks: Quirk) -> Iterator[CommandRecord]:
+    for record in world.stores.commands.rows.values():
+        model = world.stores.registry.model(record.model)
+        if SAFETY[record.kind] is SafetyClass.ONE_SHOT and not set(quirks).isdisjoint(model.quirks):
+            yield record
+
+
+def _left_at(world: World, command_id: UUID) -> list[int]:
+    return [at for at, frame in world.network.published if command_id.bytes in frame]
 
 
 def _executions(world: World) -> list[Execution]:

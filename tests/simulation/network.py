@@ -56,6 +56,8 @@ class Network:
         self.partitioned: set[DeviceId] = set()
         self.devices: dict[DeviceId, Callable[[str, bytes], None]] = {}
         """What is called with (topic, payload) at a device."""
+        self.published: list[tuple[int, bytes]] = []
+        """When each frame left a gateway for the broker, and the frame."""
         self._scheduler = scheduler
         self._sessions: dict[int, _Session] = {}
 
@@ -79,6 +81,7 @@ class Network:
         self, holder: Holder, lane: int, topic: str, payload: bytes, acked: Callable[[], None] | None = None
     ) -> bool:
         """False when the link is known to be down; a link may also be gone without anybody knowing."""
+        self.published.append((self._scheduler.now_ms, payload))
         if self._session(lane).holder is not holder:
             return self._scheduler.chance.random() < 0.5
         if acked is not None:

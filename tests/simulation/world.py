@@ -12,11 +12,12 @@ from gateway.command_ports import Issued, IssueOutcome
 from gateway.commands.issue import IssuePorts, RefusedWish, Wish, issue
 from gateway.core.device import Quirk
 from gateway.ports import StoreUnavailable
-from tests.simulation.devices import SLOTS, SimDevice, Temper
+from tests.simulation.devices import SLOTS, SimDevice
 from tests.simulation.gateways import Ported, SimGateway
 from tests.simulation.network import Network, Weather
 from tests.simulation.scheduler import Pause, Process, Scheduler
 from tests.simulation.stores import Stores
+from tests.simulation.tempers import Temper
 from tests.support.fakes.command_link import FakeCommandCounters
 
 NAMES = ("dev-a", "dev-b", "dev-c")
