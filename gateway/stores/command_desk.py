@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
@@ -22,11 +23,12 @@ from gateway.core.command import SETTLED, TRANSITIONS, Happening, Phase
 from gateway.ports import StoreUnavailable
 from gateway.stores.command_rows import (
     COMMAND_COLUMNS,
-    NEW_COMMAND_ROW,
+    NEW_COMMAND_ROWS,
     command_record,
     new_command_arguments,
     timeline_entry,
 )
+from gateway.stores.gathering import Gathering
 from gateway.stores.instants import instant
 from gateway.stores.notices import SETTLED_CHANNEL, Notices
 from gateway.stores.postgres_links import PostgresLinks
@@ -36,10 +38,16 @@ from gateway.stores.statements import statement
 CONNECTIONS = 4
 """Per API process: commits queue up for the disk and for the chain of the audit log anyway."""
 
+ISSUING = 2
+"""While one batch is on its way to the disk the next one is worked out."""
+
+MAX_ISSUED_AT_ONCE = 64
+"""A transaction of 20 ms; larger ones keep their devices locked for longer and save nothing more."""
+
 _ISSUE = f"""
     select outcome, {", ".join(f"(answer).{name.strip()}" for name in COMMAND_COLUMNS.split(","))}
-    from latchkey_issue_command({NEW_COMMAND_ROW}, %(key)s::text, %(digest)s::bytea, %(requested_at)s::timestamptz,
-                                %(why)s::text, %(what)s::jsonb)
+    from latchkey_issue_commands({NEW_COMMAND_ROWS}, %(keys)s::text[], %(digests)s::bytea[],
+        %(requested_at)s::timestamptz[], %(whys)s::text[], %(whats)s::jsonb[])
 """.encode()
 _ALREADY = f"""
     select command_key.digest, {", ".join(f"command.{name.strip()}" for name in COMMAND_COLUMNS.split(","))}
@@ -68,6 +76,9 @@ class PostgresCommandDesk:
 
     def __init__(self, dsn: str, *, chance: Chance) -> None:
         self._links = PostgresLinks(dsn, name="desk", count=CONNECTIONS)
+        self._issuing: Gathering[NewCommand, IssueOutcome] = Gathering(
+            self._issue_batch, side_by_side=ISSUING, at_most=MAX_ISSUED_AT_ONCE
+        )
         self._waits = SettledWaits()
         self._notices = Notices(
             dsn,
@@ -84,6 +95,7 @@ class PostgresCommandDesk:
             group.create_task(self._waits.poll(self._done))
 
     async def close(self) -> None:
+        await self._issuing.close()
         await self._links.close()
 
     async def already(self, principal: str, key: str, digest: bytes) -> Issued | KeyReused | None:
@@ -96,17 +108,7 @@ class PostgresCommandDesk:
     async def issue(self, new: NewCommand) -> IssueOutcome:
         """One transaction, committed on return. Raises StoreUnavailable; then it may exist or not, and the same
         key finds out."""
-        ((outcome, *row),) = await self._rows(_ISSUE, _issue_arguments(new))
-        if row[0] is None:
-            raise StoreUnavailable("the key was forgotten in this very moment")
-        command = command_record(row)
-        match outcome:
-            case "issued" | "repeated":
-                return Issued(command, repeated=outcome == "repeated")
-            case "key_reused":
-                return KeyReused(command.command_id)
-            case _:
-                return SlotBusy(command.command_id, command.phase)
+        return await self._issuing.ask(new)
 
     async def find(self, command_id: UUID) -> CommandRecord | None:
         """Raises StoreUnavailable."""
@@ -147,6 +149,24 @@ class PostgresCommandDesk:
                 except TimeoutError:
                     continue
 
+    async def _issue_batch(self, wanted: Sequence[NewCommand]) -> Sequence[IssueOutcome | Exception]:
+        in_order = sorted(range(len(wanted)), key=lambda place: wanted[place].device.device_no)
+        try:
+            rows = await self._rows(_ISSUE, _issue_arguments([wanted[place] for place in in_order]))
+        except (StoreUnavailable, psycopg.DataError, psycopg.IntegrityError) as error:
+            # One of them may spoil it for all: a key that two use in other orders, a device that is gone.
+            if len(wanted) == 1 or not _is_about_content(error):
+                raise
+            return [await self._issue_alone(new) for new in wanted]
+        outcomes = dict(zip(in_order, map(_issue_outcome, rows), strict=True))
+        return [outcomes[place] for place in range(len(wanted))]
+
+    async def _issue_alone(self, new: NewCommand) -> IssueOutcome | Exception:
+        try:
+            return (await self._issue_batch([new]))[0]
+        except (StoreUnavailable, psycopg.DataError, psycopg.IntegrityError) as error:
+            return error
+
     async def _done(self, command_ids: Collection[UUID]) -> Collection[UUID]:
         return [row[0] for row in await self._rows(_DONE, {"command_ids": list(command_ids)})]
 
@@ -186,20 +206,44 @@ def _answers(command: CommandRecord) -> bool:
     return command.phase in SETTLED or command.phase is Phase.UNCONFIRMED
 
 
-def _issue_arguments(new: NewCommand) -> dict[str, object]:
-    what = {
+def _issue_outcome(row: Sequence[Any]) -> IssueOutcome:
+    if row[1] is None:
+        raise StoreUnavailable("the key was forgotten in this very moment")
+    outcome, command = row[0], command_record(row[1:])
+    match outcome:
+        case "issued" | "repeated":
+            return Issued(command, repeated=outcome == "repeated")
+        case "key_reused":
+            return KeyReused(command.command_id)
+        case _:
+            return SlotBusy(command.command_id, command.phase)
+
+
+def _is_about_content(error: Exception) -> bool:
+    """Whether PostgreSQL refused these very commands; else it is away, and asking for each would take long."""
+    return not isinstance(error, StoreUnavailable) or isinstance(
+        error.__cause__, psycopg.errors.DeadlockDetected
+    )
+
+
+def _issue_arguments(wanted: Sequence[NewCommand]) -> dict[str, object]:
+    return {
+        **new_command_arguments(wanted),
+        "keys": [new.idempotency_key for new in wanted],
+        "digests": [new.request_digest for new in wanted],
+        "requested_at": [instant(new.requested_ms) for new in wanted],
+        "whys": [new.why for new in wanted],
+        "whats": [Jsonb(_what(new)) for new in wanted],
+    }
+
+
+def _what(new: NewCommand) -> dict[str, object]:
+    """For the audit log."""
+    return {
         "command": str(new.command_id),
         "kind": new.kind.name.lower(),
         "slot": new.slot,
         "settings": dict(new.settings),
         "claim": new.claim_id,
         "not_after_ms": new.not_after_ms,
-    }
-    return {
-        **new_command_arguments(new),
-        "key": new.idempotency_key,
-        "digest": new.request_digest,
-        "requested_at": instant(new.requested_ms),
-        "why": new.why,
-        "what": Jsonb(what),
     }

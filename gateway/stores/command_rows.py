@@ -17,12 +17,22 @@ COMMAND_COLUMNS = (
     "not_after, phase, revision, lease_no, sent_at, settled_at, reason, requested_by, claim_id, openings_before, "
     "unit_before"
 )
-NEW_COMMAND_ROW = """
-    row(%(command_id)s::uuid, %(operator_id)s::int, %(device_no)s::int, %(device_id)s::text, %(shard)s::smallint,
-        %(model)s::text, %(firmware)s::text, %(kind)s::smallint, %(one_shot)s::boolean, %(slot)s::smallint,
-        %(settings)s::jsonb, %(boot)s::bigint, %(last_fence)s::bigint, %(issued_at)s::timestamptz,
-        %(not_after)s::timestamptz, 'issued', 1, 0, null, null, '', %(requested_by)s::text, %(claim_id)s::text,
-        %(openings_before)s::bigint, %(unit_before)s::text)::command
+NEW_COMMAND_ROWS = """
+    array(
+        select row(command_id, operator_id, device_no, device_id, shard, model, firmware, kind, one_shot, slot,
+                   settings, boot, last_fence, issued_at, not_after, 'issued', 1, 0, null, null, '', requested_by,
+                   claim_id, openings_before, unit_before)::command
+        from unnest(
+            %(command_id)s::uuid[], %(operator_id)s::int[], %(device_no)s::int[], %(device_id)s::text[],
+            %(shard)s::smallint[], %(model)s::text[], %(firmware)s::text[], %(kind)s::smallint[],
+            %(one_shot)s::boolean[], %(slot)s::smallint[], %(settings)s::jsonb[], %(boot)s::bigint[],
+            %(last_fence)s::bigint[], %(issued_at)s::timestamptz[], %(not_after)s::timestamptz[],
+            %(requested_by)s::text[], %(claim_id)s::text[], %(openings_before)s::bigint[], %(unit_before)s::text[]
+        ) with ordinality as new (
+            command_id, operator_id, device_no, device_id, shard, model, firmware, kind, one_shot, slot, settings, boot,
+            last_fence, issued_at, not_after, requested_by, claim_id, openings_before, unit_before, place)
+        order by place
+    )
 """
 """As the table has its columns; the fence is the last one that the caller knows of, the command gets its own."""
 
@@ -61,27 +71,26 @@ def timeline_entry(row: Sequence[Any]) -> TimelineEntry:
     return TimelineEntry(unix_ms(row[0]), row[1], Phase(row[2]), row[3])
 
 
-def new_command_arguments(new: NewCommand) -> dict[str, Any]:
-    """The arguments of NEW_COMMAND_ROW."""
-    device = new.device
+def new_command_arguments(wanted: Sequence[NewCommand]) -> dict[str, list[Any]]:
+    """The arguments of NEW_COMMAND_ROWS."""
     return {
-        "command_id": new.command_id,
-        "operator_id": device.operator_id,
-        "device_no": device.device_no,
-        "device_id": device.device_id,
-        "shard": shard_of(device.device_id),
-        "model": device.model,
-        "firmware": new.firmware,
-        "kind": int(new.kind),
-        "one_shot": SAFETY[new.kind] is SafetyClass.ONE_SHOT,
-        "slot": new.slot,
-        "settings": Jsonb(dict(new.settings)),
-        "boot": device.boot,
-        "last_fence": new.last_fence,
-        "issued_at": instant(new.issued_ms),
-        "not_after": instant(new.not_after_ms),
-        "requested_by": new.requested_by,
-        "claim_id": new.claim_id,
-        "openings_before": new.openings_before,
-        "unit_before": new.unit_before,
+        "command_id": [new.command_id for new in wanted],
+        "operator_id": [new.device.operator_id for new in wanted],
+        "device_no": [new.device.device_no for new in wanted],
+        "device_id": [new.device.device_id for new in wanted],
+        "shard": [shard_of(new.device.device_id) for new in wanted],
+        "model": [new.device.model for new in wanted],
+        "firmware": [new.firmware for new in wanted],
+        "kind": [int(new.kind) for new in wanted],
+        "one_shot": [SAFETY[new.kind] is SafetyClass.ONE_SHOT for new in wanted],
+        "slot": [new.slot for new in wanted],
+        "settings": [Jsonb(dict(new.settings)) for new in wanted],
+        "boot": [new.device.boot for new in wanted],
+        "last_fence": [new.last_fence for new in wanted],
+        "issued_at": [instant(new.issued_ms) for new in wanted],
+        "not_after": [instant(new.not_after_ms) for new in wanted],
+        "requested_by": [new.requested_by for new in wanted],
+        "claim_id": [new.claim_id for new in wanted],
+        "openings_before": [new.openings_before for new in wanted],
+        "unit_before": [new.unit_before for new in wanted],
     }

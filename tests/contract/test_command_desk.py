@@ -6,7 +6,9 @@ from contextlib import suppress
 from functools import partial
 from uuid import uuid4
 
+import psycopg
 import pytest
+from msgspec import structs
 
 from firmware_protocol.commands import CommandKind
 from gateway.command_ports import Issued, KeyReused, SlotBusy, TimelineEntry
@@ -25,7 +27,7 @@ from tests.support.command_world import (
     surely,
     wish,
 )
-from tests.support.stored import ask
+from tests.support.stored import CABINET, ask, register
 
 
 @pytest.fixture
@@ -239,7 +241,8 @@ async def test_a_thousand_equal_requests_at_once_are_one_command(
     """A4: the same key from two processes' pools; another body under it is told apart."""
     other = PostgresCommandDesk(database, chance=lambda: 0.5)
     key = "the same"
-    wishes = [wish(postgres.device(), postgres.now_ms(), idempotency_key=key) for _ in range(1_000)]
+    device = postgres.device()
+    wishes = [wish(device, postgres.now_ms(), idempotency_key=key) for _ in range(1_000)]
     desks = (postgres.desk, other)
     outcomes = await asyncio.gather(*(desks[n % 2].issue(new) for n, new in enumerate(wishes)))
     commands = [outcome.command for outcome in outcomes if isinstance(outcome, Issued)]
@@ -249,6 +252,36 @@ async def test_a_thousand_equal_requests_at_once_are_one_command(
     assert ask(database, "select count(*), max(fence) from command") == [(1, 1)]
     assert ask(database, "select count(*) from audit") == [(1,)]
     await other.close()
+
+
+async def test_batches_that_name_the_same_devices_in_other_orders_never_wait_for_each_other(
+    postgres: PostgresWorld, database: str
+) -> None:
+    names = [f"cabinet-{number:02d}" for number in range(20)]
+    register(database, *names, model=CABINET)
+    devices = [postgres.device(name) for name in names]
+    other = PostgresCommandDesk(database, chance=lambda: 0.5)
+    for round_no in range(10):
+        there = [postgres.desk.issue(wish(one, postgres.now_ms(), slot=round_no)) for one in devices]
+        back = [other.issue(wish(one, postgres.now_ms(), slot=round_no)) for one in reversed(devices)]
+        outcomes = await asyncio.gather(*there, *back)
+        issued_now = [one.command.device_id for one in outcomes if isinstance(one, Issued)]
+        assert sorted(issued_now) == names
+    assert ask(database, "select deadlocks from pg_stat_database where datname = current_database()") == [
+        (0,)
+    ]
+    assert ask(database, "select count(*) from audit") == [(200,)]
+    await other.close()
+
+
+async def test_one_that_cannot_be_issued_spoils_it_for_nobody(postgres: PostgresWorld) -> None:
+    device = postgres.device()
+    wishes = [wish(device, postgres.now_ms(), slot=slot) for slot in range(1, 6)]
+    nobodys = structs.replace(device, operator_id=77)
+    wishes[2] = wish(nobodys, postgres.now_ms(), slot=3)
+    outcomes = await asyncio.gather(*(postgres.desk.issue(new) for new in wishes), return_exceptions=True)
+    assert isinstance(outcomes[2], psycopg.IntegrityError)
+    assert all(isinstance(outcomes[place], Issued) for place in (0, 1, 3, 4))
 
 
 async def test_an_answer_that_was_lost_is_found_under_the_same_key(

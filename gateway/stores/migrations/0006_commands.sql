@@ -94,11 +94,10 @@ create unique index incident_once on incident (command_id, kind) where command_i
 create index incident_by_operator on incident (operator_id, incident_no desc);
 create index incident_by_age on incident (at);
 
--- One command into being, or the reason why not: key, fence, command, story, notice, audit row. Answers with one of
--- issued, repeated, key_reused, slot_busy, and with the command that this is about.
+-- One command into being, or the reason why not: key, fence, command, story, notice. Answers with one of issued,
+-- repeated, key_reused, slot_busy, and with the command that this is about.
 create function latchkey_issue_command(
-    asked command, asked_key text, asked_digest bytea, asked_at timestamptz, asked_why text, asked_what jsonb,
-    out outcome text, out answer command
+    asked command, asked_key text, asked_digest bytea, asked_at timestamptz, out outcome text, out answer command
 ) language plpgsql as $$
 declare
     last_fence_known bigint := asked.fence;
@@ -148,9 +147,30 @@ begin
            (asked.operator_id, asked.command_id, asked.issued_at, 'issued', 'issued',
             jsonb_build_object('fence', asked.fence));
     perform pg_notify('lk_cmd_' || lpad(to_hex(asked.shard::int), 2, '0'), '');
-    -- The last one, because it takes the lock of the chain.
+end $$;
+
+-- A batch of them in one transaction, each with its row in the audit log; in the order given, which must be that of
+-- device numbers, so that two batches cannot wait for each other.
+create function latchkey_issue_commands(
+    asked command[], keys text[], digests bytea[], asked_at timestamptz[], whys text[], whats jsonb[]
+) returns table (outcome text, answer command) language plpgsql as $$
+declare
+    one record;
+    issued int[] := '{}';
+begin
+    for place in 1 .. cardinality(asked) loop
+        select * into one
+        from latchkey_issue_command(asked[place], keys[place], digests[place], asked_at[place]);
+        outcome := one.outcome;
+        answer := one.answer;
+        if outcome = 'issued' then
+            issued := issued || place;
+        end if;
+        return next;
+    end loop;
+    -- Last, because it takes the lock of the chain, and all other locks are held by then.
     perform audit_append(
-        asked.operator_id, asked.requested_by, split_part(asked.requested_by, ':', 1), 'command_issue',
-        'device:' || asked.device_id, asked_why, null, asked_what
-    );
+        asked[place].operator_id, asked[place].requested_by, split_part(asked[place].requested_by, ':', 1),
+        'command_issue', 'device:' || asked[place].device_id, whys[place], null, whats[place]
+    ) from unnest(issued) as place;
 end $$;
