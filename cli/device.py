@@ -20,7 +20,8 @@ KINDS = ("bike", "cabinet", "locker")
 def register(app: typer.Typer) -> None:
     """Adds the verb with its own verbs."""
     devices = typer.Typer(
-        no_args_is_help=True, help="Registers, lists and shows devices; looks into the quarantine."
+        no_args_is_help=True,
+        help="Registers devices and leads them through their life: passwords, keys, codes, certificates, quarantine.",
     )
     devices.command("register")(register_device)
     devices.command("list")(list_devices)

@@ -34,6 +34,9 @@ _MAKE = b"""
     insert into enrolment_code (code_hash, operator_id, model, made_by, expires_at)
     values (%s, %s, %s, %s, clock_timestamp() + %s)
 """
+_FORGET = b"""
+    delete from enrolment_code where used_at is null and expires_at < clock_timestamp() - interval '30 days'
+"""
 _USE = b"""
     update enrolment_code set used_at = clock_timestamp()
     where code_hash = %s and used_at is null and expires_at > clock_timestamp() returning operator_id, model
@@ -69,6 +72,7 @@ class PostgresEnrolment:
 
         async def work(connection: AsyncConnection) -> None:
             async with connection.cursor() as cursor:
+                await cursor.execute(_FORGET)
                 await cursor.executemany(_MAKE, rows)
             after = {"model": model, "count": count, "lasts_s": int(lasts.total_seconds())}
             await append_audit(

@@ -95,6 +95,15 @@ async def test_an_expired_code_is_refused(enrolment: PostgresEnrolment) -> None:
         await enrolment.enrol(await code(enrolment, lasts=timedelta(seconds=-1)))
 
 
+async def test_codes_that_nobody_used_are_forgotten_a_month_later(
+    database: str, enrolment: PostgresEnrolment
+) -> None:
+    await code(enrolment, lasts=timedelta(days=-31))
+    await code(enrolment, lasts=timedelta(days=-29))
+    await code(enrolment)
+    assert rows(database, "select count(*) from enrolment_code") == [(2,)]
+
+
 async def test_a_device_in_service_is_taken_and_the_code_stays_good(
     database: str, enrolment: PostgresEnrolment
 ) -> None:

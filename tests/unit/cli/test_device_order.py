@@ -17,7 +17,7 @@ def test_only_what_sensors_confirmed_is_a_success(phase: Phase) -> None:
     assert exit_code(phase.value) == expected
 
 
-@pytest.mark.parametrize("phase", [*SETTLED, Phase.UNCONFIRMED])
+@pytest.mark.parametrize("phase", sorted([*SETTLED, Phase.UNCONFIRMED]))
 def test_every_end_has_words(phase: Phase) -> None:
     assert (
         phase.value.split("_")[0][:4] in end_words({"phase": phase.value, "reason": ""})
