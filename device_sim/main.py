@@ -113,14 +113,20 @@ def sim(
     if list_only:
         print(fleet_json(scenario.fleet))
         return
-    code, answer = uvloop.run(_run(scenario, plan, api=Api(audit_url, token) if audit_url else None))
-    _write(json_file, answer)
-    raise typer.Exit(code)
+    api = Api(audit_url, token) if audit_url else None
+    raise typer.Exit(_live(scenario, plan, api=api, json_file=json_file))
 
 
 def register(app: typer.Typer) -> None:
     """Adds the verb."""
     app.command(name="sim", help=HELP)(sim)
+
+
+def _live(scenario: Scenario, plan: RunPlan, *, api: Api | None, json_file: Path | None) -> int:
+    """From the first connection to the audit; the exit code."""
+    code, answer = uvloop.run(_run(scenario, plan, api=api))
+    _write(json_file, answer)
+    return code
 
 
 async def _run(scenario: Scenario, plan: RunPlan, *, api: Api | None) -> tuple[int, dict[str, object]]:

@@ -16,7 +16,6 @@ from api.auth.principal import Principal
 from api.auth.tokens import BadToken
 from api.live.admission import Admission, Outcome
 from api.live.close_codes import GOING_AWAY, NOT_TEXT, TRY_LATER, UNAUTHENTICATED, UNREASONABLE
-from api.live.entrance import PATH as PATH
 from api.live.entrance import bearer_in, viewer_of
 from api.live.frames import MAX_CLIENT_FRAME_BYTES
 from api.live.hub import LiveHub
@@ -163,7 +162,6 @@ class LiveSocket(asyncio.Protocol):
 
     @property
     def key(self) -> str:
-        """The API key that opened it, or nothing."""
         return self._admission.key
 
     def end(self, code: int = UNAUTHENTICATED) -> None:
@@ -180,15 +178,11 @@ class LiveSocket(asyncio.Protocol):
 
     @property
     def _is_writable(self) -> bool:
-        return (
-            self._wire.state is State.OPEN
-            and self._blocked_since_s is None
-            and not self._transport.is_closing()
-        )
+        is_open = self._wire.state is State.OPEN and not self._transport.is_closing()
+        return is_open and self._blocked_since_s is None
 
     def _open(self, request: Request) -> None:
-        refusal = self._hub.entrance.refusal(request)
-        if refusal is not None:
+        if (refusal := self._hub.entrance.refusal(request)) is not None:
             self._reject(refusal.status, refusal.text)
         elif len(self._hub.sockets) >= MAX_SESSIONS:
             self._reject(HTTPStatus.SERVICE_UNAVAILABLE, "this process is full\n")

@@ -20,9 +20,10 @@ async def test_what_is_said_meanwhile_waits_in_order() -> None:
     heard: list[Outcome] = []
     admission.ask(surface.token("staff"), heard.append)
     admission.held += [b"one", b"two"]
-    assert admission.is_asking
+    asking = [admission.is_asking]
     await until_async(lambda: bool(heard))
-    assert not admission.is_asking
+    asking.append(admission.is_asking)
+    assert asking == [True, False]
     assert (admission.take_held(), admission.take_held()) == ([b"one", b"two"], [])
     assert not admission.is_over(now_s=10_000.0)
 

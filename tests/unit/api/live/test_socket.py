@@ -13,6 +13,7 @@ from msgspec.json import decode, encode
 from websockets.asyncio.client import ClientConnection, connect
 
 from api.live import socket as edge
+from api.live.entrance import PATH
 from api.live.frames import MAX_CLIENT_FRAME_BYTES
 from firmware_protocol.messages import DeviceId
 from tests.support.stuck_client import upgrade
@@ -31,7 +32,7 @@ async def surface() -> AsyncIterator[Surface]:
 
 
 def _map(surface: Surface) -> connect:
-    url = f"ws://127.0.0.1:{surface.port}{edge.PATH}"
+    url = f"ws://127.0.0.1:{surface.port}{PATH}"
     return connect(url, proxy=None, additional_headers=surface.headers())
 
 

@@ -22,9 +22,10 @@ async def test_anything_but_a_code_is_refused(body: object) -> None:
 
 async def test_one_address_that_tries_for_ever_is_told_to_wait() -> None:
     async with serving() as surface:
-        statuses = []
+        statuses, answer = [], None
         for _ in range(LIMITS["login", "address"].at_once + 5):
             answer = await surface.http.post("/v1/login/wechat", json={"code": "guess"})
             statuses.append(answer.status_code)
         assert statuses.count(429) == 5
+        assert answer is not None
         assert int(answer.headers["retry-after"]) >= 1
