@@ -69,7 +69,9 @@ class LoadRig:
         self.dsn = dsn
         self.folder = folder
         self.boot = int(time.time())
-        self.gateway = ChildProcess(["gateway"], stack.environment(dsn=dsn), folder)
+        self.gateway = ChildProcess(
+            ["gateway"], stack.environment(dsn=dsn, LATCHKEY_REPORTS_PER_DEVICE="0"), folder
+        )
         self._next_seq = 1
         self.base = Load(
             host="127.0.0.1",

@@ -18,6 +18,9 @@ class IngestCounters(Protocol):
     def refused(self, reason: str, count: int) -> None:
         """Frames not stored as reports, by the reason their quarantine row names."""
 
+    def beyond_quota(self, device_id: DeviceId, count: int) -> None:
+        """Reports of one read that their devices had no room for; one of these devices."""
+
     def receipted(self, count: int) -> None:
         """Kept reports named in receipts."""
 

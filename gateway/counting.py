@@ -6,8 +6,15 @@ from gateway import telemetry
 log = telemetry.logger()
 
 
+MAX_LOUD = 1_000
+"""Devices named once each; beyond it all may be named again."""
+
+
 class MetricCounters:
     """Implements `counters.IngestCounters`."""
+
+    def __init__(self) -> None:
+        self._loud: set[DeviceId] = set()
 
     def batch_stored(self, *, rows: int, doubtful: int, doubled: int, newest_received_ms: int) -> None:
         telemetry.STORED_ROWS.inc(rows + doubtful - doubled)
@@ -27,6 +34,14 @@ class MetricCounters:
 
     def refused(self, reason: str, count: int) -> None:
         telemetry.QUARANTINED.labels(reason).inc(count)
+
+    def beyond_quota(self, device_id: DeviceId, count: int) -> None:
+        telemetry.BEYOND_QUOTA.inc(count)
+        if device_id not in self._loud:
+            if len(self._loud) >= MAX_LOUD:
+                self._loud.clear()
+            self._loud.add(device_id)
+            log.warning("device_beyond_quota", device=device_id)
 
     def receipted(self, count: int) -> None:
         telemetry.RECEIPTS.inc(count)

@@ -56,6 +56,8 @@ class Arrived(Struct, frozen=True, gc=False):
     malformed_at: str = ""
     topic: str = ""
     """Only for malformed frames."""
+    beyond_quota: bool = False
+    """Its device says too much: acknowledged in its turn, and nothing else."""
 
 
 class ArrivedHello(Struct, frozen=True, gc=False):

@@ -49,6 +49,8 @@ class Settings:
     """Names the broker's process, which is told that the list changed; without it something else notices."""
     key_encryption_key: KeyWrapping
     """Opens the keys of devices; may come from the file that `LATCHKEY_KEY_ENCRYPTION_KEY_FILE` names."""
+    reports_per_device: int
+    """Most reports of one device within five minutes; 0 for no bound."""
     log_level: str
 
     @classmethod
@@ -70,6 +72,7 @@ class Settings:
             broker_passwords=read.parsed("BROKER_PASSWORDS", "a file", _folder, "", empty=True),
             broker_pid_file=read.parsed("BROKER_PID_FILE", "a file", _folder, "", empty=True),
             key_encryption_key=_key_wrapping(environment),
+            reports_per_device=read.whole("REPORTS_PER_DEVICE", 0, 2**31, 600),
             log_level=read.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )
 

@@ -41,6 +41,10 @@ QUARANTINED = _counter("quarantined_frames", "Frames put aside for a person, by 
 MALFORMED_DROPPED = _counter(
     "dropped_malformed_frames", "Malformed frames beyond what may wait for a store that is away: not kept"
 )
+BEYOND_QUOTA = _counter(
+    "reports_beyond_quota",
+    "Reports beyond LATCHKEY_REPORTS_PER_DEVICE: acknowledged, not stored",
+)
 ANNOUNCED = _counter("announced_changes", "Changes of live state that maps were told of")
 MISMATCHED = _counter("mismatched_states", "Live states another writer had changed in between")
 ONLY_LATE = _counter("only_late_devices", "Devices whose numbering went back, so that all they say is late")

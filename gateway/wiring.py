@@ -14,6 +14,7 @@ from gateway.command_wiring import CommandParts
 from gateway.counting import MetricCounters
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
 from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
+from gateway.ingest.quotas import ReportQuotas
 from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
 from gateway.ingest.silence_wheel import SilenceWheel
 from gateway.ingest.take_hellos import HelloPorts, take_hellos
@@ -131,6 +132,7 @@ class Gateway:
             chance=self.chance,
             opened=self.sessions.want,
         )
+        self.quotas = ReportQuotas(self.settings.reports_per_device, counters)
         self._rebuilding = asyncio.Lock()
         self._rebuild_ports = RebuildPorts(
             stores.last_reports,
@@ -169,6 +171,7 @@ class Gateway:
     # --- Receiver --------------------------------------------------------------------------------
 
     def took_reports(self, arrived: list[Arrived], size_bytes: int) -> None:
+        self.quotas.mark(arrived, self.clock.now_ms())
         if self.reports.pending_bytes > MAX_PENDING_BYTES:
             arrived = self._without_malformed(arrived)
         if arrived:

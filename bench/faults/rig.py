@@ -37,7 +37,7 @@ class Rig:
         self.dsn = dsn
         self.folder = folder
         self.passwords = {f"trial-{index:04d}": f"password-{index:04d}" for index in range(device_count)}
-        self.environment = stack.environment(dsn=dsn)
+        self.environment = stack.environment(dsn=dsn, LATCHKEY_REPORTS_PER_DEVICE="0")
         self.gateway = ChildProcess(["gateway"], self.environment, folder)
         self.page = GatewayPage(lambda: self.gateway.http_port)
         self.findings = Findings()

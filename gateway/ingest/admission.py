@@ -41,6 +41,8 @@ async def admit(batch: Sequence[Arrived], registry: Registry) -> Admission:
     model_of = registry.model
     for arrived, device in zip(batch, devices, strict=True):
         report = arrived.report
+        if arrived.beyond_quota:
+            continue
         if report is None:
             refused.append(
                 _quarantined(arrived, "malformed", f"{arrived.malformed_reason} ({arrived.malformed_at})")

@@ -73,6 +73,24 @@ def test_poison_is_put_aside_and_never_comes_back(rig: GatewayRig, speaker: Brid
     assert len(rig.rows(quarantined)) == len(poison) + 1
 
 
+def test_a_loud_device_is_held_to_its_quota_and_nobody_pays_for_it(
+    stack: Stack, database: str, redis_url: str, tmp_path: Path
+) -> None:
+    with (
+        gateway_rig(stack, database, tmp_path, LATCHKEY_REPORTS_PER_DEVICE="30") as rig,
+        bridge(stack) as speaker,
+    ):
+        loud, *others = rig.devices
+        for seq in range(1, 1001):
+            speaker.report(loud, Report(seq=seq))
+            if seq % 50 == 0:
+                speaker.report_all(others, range(seq, seq + 1))
+        until(lambda: rig.metric("latchkey_reports_beyond_quota_total") == 970)
+        rig.wait_stored(30 + 20 * len(others))
+        of_loud = "select count(*) from report_all join device using (device_no) where device_id = "
+        assert rig.rows(f"{of_loud}'{loud}'") == [(30,)]
+
+
 def test_a_graceful_stop_stores_what_was_read_and_keeps_the_sessions(
     rig: GatewayRig, speaker: Bridge
 ) -> None:

@@ -4,9 +4,10 @@ import json
 import queue
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import paho.mqtt.client as paho
 import psycopg
@@ -80,11 +81,19 @@ class Bridge:
 class GatewayRig:
     """One gateway and everything around it."""
 
-    def __init__(self, stack: Stack, dsn: str, folder: Path, devices: Sequence[DeviceId]) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        dsn: str,
+        folder: Path,
+        devices: Sequence[DeviceId],
+        *,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.stack = stack
         self.dsn = dsn
         self.devices = devices
-        self.process = ChildProcess(["gateway"], stack.environment(dsn=dsn), folder)
+        self.process = ChildProcess(["gateway"], stack.environment(dsn=dsn) | dict(settings), folder)
         with psycopg.connect(dsn) as connection:
             bulk_register(connection, [MODEL], [NewDevice(one, MODEL.model) for one in devices])
 
@@ -131,9 +140,12 @@ class GatewayRig:
 
 
 @contextmanager
-def gateway_rig(stack: Stack, dsn: str, folder: Path, *, devices: int = 20) -> Iterator[GatewayRig]:
-    """A ready gateway, and registered devices; the gateway is ended at the end."""
-    rig = GatewayRig(stack, dsn, folder, device_ids(devices))
+def gateway_rig(
+    stack: Stack, dsn: str, folder: Path, *, devices: int = 20, **settings: str
+) -> Iterator[GatewayRig]:
+    """A ready gateway, and registered devices; the gateway is ended at the end. `settings` are its own, beside those
+    of every test."""
+    rig = GatewayRig(stack, dsn, folder, device_ids(devices), settings=settings)
     try:
         rig.process.start()
         yield rig

@@ -23,6 +23,9 @@ class FakeCounters:
     def refused(self, reason: str, count: int) -> None:
         self.refusals[reason] += count
 
+    def beyond_quota(self, device_id: DeviceId, count: int) -> None:
+        self.counts["beyond_quota"] += count
+
     def receipted(self, count: int) -> None:
         self.counts["receipted"] += count
 
