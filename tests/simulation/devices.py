@@ -14,12 +14,13 @@ from firmware_protocol.signature import sign_ack, verify_command
 from firmware_protocol.topics import ack_topic, command_topic
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.tempers import Execution, Sensed, Temper
+from tests.simulation.tempers import Execution, InSlot, Sensed, Temper
 
 Act = Callable[[], None]
 
 HEARTBEAT_MS = 10_000
 SLOTS = 2
+_OPENS_WITH = {"locker": CommandKind.OPEN_SLOT, "cabinet": CommandKind.EJECT}
 NEVER_MS = 2**62
 
 
@@ -42,12 +43,15 @@ class SimDevice:
         self.executions: list[Execution] = []
         self.powered = True
         self.power_ons = 0
-        self.is_locker = model == "locker"
+        self.opens_with = _OPENS_WITH.get(model, CommandKind.UNLOCK)
         self._scheduler, self._network, self._keys = scheduler, network, tuple(keys)
         self._identity = Identity(device_id, model, "1.0", Encoding.CBOR)
         self._drift = 1 + chance.uniform(-50e-6, 50e-6)
-        self._open = dict.fromkeys(range(1, SLOTS + 1) if self.is_locker else (0,), False)
+        self._open = dict.fromkeys(
+            (0,) if self.opens_with is CommandKind.UNLOCK else range(1, SLOTS + 1), False
+        )
         self._openings = dict.fromkeys(self._open, 100)
+        self._units = {slot: f"unit-{slot}" for slot in self._open}
         self._fences = dict.fromkeys(self._open, 0)
         self._executed_fences: dict[int, int] = {}
         self._obeyed: set[bytes] = set()
@@ -195,10 +199,10 @@ class SimDevice:
         self.executions.append(Execution(self.device_id, command, true_ms, before, self.power_ons))
         if command.kind in FENCED:
             self._executed_fences[slot] = max(before, command.fence)
-        if command.kind in (CommandKind.UNLOCK, CommandKind.OPEN_SLOT):
+        if command.kind is self.opens_with:
             self._open[slot] = True
             self._openings[slot] += 1
-            # A rider takes what is there and closes.
+            # A rider takes what is there, and closes or brings something back.
             self._scheduler.after(
                 self._scheduler.chance.uniform(2_000, 15_000),
                 f"{self.device_id} closed",
@@ -209,6 +213,8 @@ class SimDevice:
 
     def _close(self, slot: int) -> None:
         self._open[slot] = False
+        if self._scheduler.chance.random() < 0.5:
+            self._units[slot] = f"unit-{self._scheduler.chance.randrange(100)}"
         self._report(keep=True)
 
     def _answer(self, command: Command, result: AckResult, reason: str | None) -> None:
@@ -224,14 +230,20 @@ class SimDevice:
             self._wake_later()
 
     def _sensed(self) -> Sensed:
-        if not self.is_locker:
+        if self.opens_with is CommandKind.UNLOCK:
             bolt = Bolt.OPEN if self._open[0] else Bolt.CLOSED
             return {"lock": Lock(bolt, self._fences[0], self._openings[0])}
         slots = tuple(
-            Slot(slot, door_closed=not is_open, last_fence=self._fences[slot], openings=self._openings[slot])
-            for slot, is_open in self._open.items()
+            Slot(slot, **self._in_slot(slot), last_fence=self._fences[slot], openings=self._openings[slot])
+            for slot in self._open
         )
         return {"slots": slots}
+
+    def _in_slot(self, slot: int) -> InSlot:
+        """A locker has doors, a cabinet has units that are there or gone."""
+        if self.opens_with is CommandKind.OPEN_SLOT:
+            return {"door_closed": not self._open[slot]}
+        return {"unit_id": None if self._open[slot] else self._units[slot]}
 
     # --- firmware that breaks the rules ----------------------------------------------------------
 

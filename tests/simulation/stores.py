@@ -16,10 +16,11 @@ from tests.support.fakes.registry import FakeRegistry
 
 
 def models(quirks: Iterable[Quirk]) -> tuple[DeviceModel, ...]:
-    """A bike and a locker, and a bike with these quirks."""
+    """A bike, a cabinet, a locker, and a bike with these quirks."""
     return (
         DeviceModel("bike", Kind.BIKE, 10, 25, 60),
         DeviceModel("odd-bike", Kind.BIKE, 10, 25, 60, quirks=tuple(quirks)),
+        DeviceModel("cabinet", Kind.CABINET, 10, 25, 60, slot_count=2),
         DeviceModel("locker", Kind.LOCKER, 10, 25, 60, slot_count=2),
     )
 

@@ -42,6 +42,13 @@ class Execution:
     """Of how many the device has had."""
 
 
+class InSlot(TypedDict, total=False):
+    """What the sensors of one slot say."""
+
+    door_closed: bool
+    unit_id: str | None
+
+
 class Sensed(TypedDict, total=False):
     """The part of a report that the body makes."""
 

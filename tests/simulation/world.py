@@ -73,7 +73,7 @@ class World:
 
     def _device(self, device_id: DeviceId) -> SimDevice:
         temper = self.chance.choice(list(Temper)) if self.chance.random() < 0.6 else Temper.CONFORMING
-        model = self.chance.choice(("bike", "odd-bike", "locker"))
+        model = self.chance.choice(("bike", "odd-bike", "cabinet", "locker"))
         record = self.stores.registry.register(device_id, model)
         keys = self.stores.keys.give(record.device_no, *((1, 2) if self.chance.random() < 0.3 else (1,)))
         return SimDevice(self.scheduler, self.network, device_id, model, keys=keys, temper=temper)
@@ -106,8 +106,8 @@ class World:
         device = self.devices[chance.choice([DeviceId(name) for name in NAMES])]
         kind = chance.choice(_KINDS)
         slot = 0
-        if kind is CommandKind.UNLOCK and device.is_locker:
-            kind, slot = CommandKind.OPEN_SLOT, chance.randint(1, SLOTS)
+        if kind is CommandKind.UNLOCK and device.opens_with is not kind:
+            kind, slot = device.opens_with, chance.randint(1, SLOTS)
         record = self.stores.registry.known(device.device_id)
         assert record is not None
         key = f"key-{next(self._numbers)}"
