@@ -69,7 +69,10 @@ class CommandWish(BaseModel):
         [], max_length=4, description="Conditions to pass over"
     )
     settings: dict[SettingName, SettingSwitch | SettingNumber | SettingText] = Field(
-        {}, max_length=MAX_SETTINGS, description="Only for `configure`"
+        {},
+        max_length=MAX_SETTINGS,
+        description="Only for `configure`",
+        json_schema_extra={"additionalProperties": False},
     )
 
 

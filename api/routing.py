@@ -7,6 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import Match, Mount
+from starlette.types import Scope
 
 from api import problems
 from api.auth.doors import Doors
@@ -88,8 +90,17 @@ def application(lifespan: Lifespan, *, web_dir: Path | None) -> FastAPI:
     describe = app.openapi
     app.openapi = lambda: with_security(describe())  # type: ignore[method-assign]  # FastAPI's own way to extend it
     if web_dir is not None:
-        app.mount("/", StaticFiles(directory=web_dir, html=True), name="page")
+        app.router.routes.append(_Page("/", StaticFiles(directory=web_dir, html=True), name="page"))
     return app
+
+
+class _Page(Mount):
+    """The files of the page: everything but what the API has, whose refusals must stay its own."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["path"].startswith("/v1/"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 def surface(

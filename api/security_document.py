@@ -1,4 +1,4 @@
-"""Who may ask what, as OpenAPI says it: from the same table that decides."""
+"""What OpenAPI says of every operation alike: who may ask it, and how bodies are refused that cannot be read."""
 
 from typing import Any
 
@@ -20,10 +20,18 @@ SCHEMES: dict[str, Any] = {
     },
 }
 _ANY_OF_THEM: list[dict[str, list[str]]] = [{name: []} for name in SCHEMES]
-_REFUSALS = {
-    str(status): {key: value for key, value in one.items() if key != "model"}
-    for status, one in responses(401, 403, 429, 503).items()
-}
+
+
+def _documented(*statuses: int) -> dict[str, Any]:
+    return {
+        str(status): {key: value for key, value in one.items() if key != "model"}
+        for status, one in responses(*statuses).items()
+    }
+
+
+_REFUSALS = _documented(401, 403, 429, 503)
+_UNREADABLE = _documented(400, 413)
+"""No text in UTF-8, or more than any route takes."""
 
 
 def with_security(document: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +39,8 @@ def with_security(document: dict[str, Any]) -> dict[str, Any]:
     document["components"].setdefault("securitySchemes", SCHEMES)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            if "requestBody" in operation:
+                operation["responses"] = _UNREADABLE | operation["responses"]
             who = admitted(method.upper(), path)
             if isinstance(who, Openness):
                 operation["security"] = []

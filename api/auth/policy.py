@@ -52,6 +52,11 @@ ROUTES: Final[Mapping[tuple[str, str], Admitted]] = {
 }
 
 
+def allowed_methods(path: str) -> tuple[str, ...]:
+    """What this route (a path template) can be asked, by anybody."""
+    return tuple(sorted(method for method, route in ROUTES if route == path))
+
+
 def admitted(method: str, path: str) -> Admitted:
     """Who may ask this route, by its path template. Nobody where the table does not name it."""
     return ROUTES.get((method, path), frozenset())

@@ -108,7 +108,11 @@ _PARAMETERS = [
         {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_RADIUS_M, "default": 500},
         "Metres",
     ),
-    _parameter("kinds", {"type": "string", "example": "bike,cabinet"}, "Comma-separated; all when left out"),
+    _parameter(
+        "kinds",
+        {"type": "string", "pattern": rf"^,*(({'|'.join(_KINDS)})(,+|$))*$", "example": "bike,cabinet"},
+        "Comma-separated; all when left out",
+    ),
     _parameter(
         "min_battery_pct",
         {"type": "integer", "minimum": 0, "maximum": 100, "default": 0},

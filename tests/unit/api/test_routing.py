@@ -57,4 +57,19 @@ async def test_a_built_page_is_served_at_the_root(tmp_path: Path) -> None:
     async with serving(web_dir=tmp_path) as surface:
         assert (await surface.http.get("/")).text == "<p>map</p>"
         assert (await surface.http.get("/v1/fleet")).status_code == 200
+        assert (await surface.http.get("/v1/enrol")).headers["allow"] == "POST"
+        assert (await surface.http.get("/v1/unknown")).status_code == 404
         assert (await surface.http.get("/missing.js")).headers["content-type"] == MEDIA_TYPE
+
+
+def test_a_body_that_cannot_be_read_is_a_documented_refusal(document: dict[str, Any]) -> None:
+    for methods in document["paths"].values():
+        for one in methods.values():
+            if "requestBody" in one:
+                assert {"400", "413"} <= set(one["responses"])
+
+
+def test_settings_of_a_device_have_names_of_one_form_only(document: dict[str, Any]) -> None:
+    settings = document["components"]["schemas"]["CommandWish"]["properties"]["settings"]
+    assert settings["additionalProperties"] is False
+    assert len(settings["patternProperties"]) == 1

@@ -22,7 +22,8 @@ async def test_nobody_is_told_to_log_in_before_their_body_has_arrived() -> None:
 
 async def test_another_method_is_said_to_be_one_whoever_asks() -> None:
     async with serving() as surface:
-        assert (await surface.http.delete("/v1/devices", headers={"Authorization": ""})).status_code == 405
+        refused = await surface.http.delete("/v1/devices/d1/commands", headers={"Authorization": ""})
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
 
 
 def test_a_router_that_would_ask_nobody_keeps_the_api_from_starting() -> None:
