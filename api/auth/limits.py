@@ -19,6 +19,9 @@ By = Literal["principal", "device", "address"]
 MAX_NEARBY_FOR_RIDERS = 50
 """A list on a phone; whoever wants the whole fleet is no rider."""
 
+MAX_WISHES = 20_000
+"""Some minutes of a busy operator; what was forgotten is counted once more."""
+
 log = structlog.get_logger()
 
 
@@ -39,6 +42,8 @@ LIMITS: Final[Mapping[tuple[str, By], Limit]] = {
     ("enrol", "address"): Limit(30, 60),
     # A person does not open more; an operator's back end acts for all its riders.
     ("commands", "principal"): Limit(30, 60, frozenset({Role.RIDER, Role.STAFF})),
+    # Whoever repeats a wish under its Idempotency-Key orders nothing new; it costs us a look all the same.
+    ("commands_again", "principal"): Limit(1_200, 600),
     # More than any use of one device; its radio is shared with its reports.
     ("commands", "device"): Limit(20, 60),
 }
@@ -51,6 +56,16 @@ class Limiter:
         self._shared = shared
         self._local = local
         self._doors = doors
+        self._wishes: dict[tuple[str, str, str], None] = {}
+
+    def is_repeated(self, wish: tuple[str, str, str]) -> bool:
+        """Whether this process has lately counted the same wish: principal, path and Idempotency-Key."""
+        if wish in self._wishes:
+            return True
+        if len(self._wishes) >= MAX_WISHES:
+            del self._wishes[next(iter(self._wishes))]
+        self._wishes[wish] = None
+        return False
 
     async def allow(self, name: str, who: Mapping[By, str], role: Role | None) -> None:
         """Raises Problem 429 with Retry-After."""
@@ -98,7 +113,10 @@ def _counting(name: str, by: Sequence[By]) -> Callable[[Request], Awaitable[None
             who["device"] = f"{operator}:{request.path_params['id'][:64]}"
         if "address" in by:
             who["address"] = limiter.address(request)
-        await limiter.allow(name, who, principal.role if principal is not None else None)
+        key = request.headers.get("idempotency-key", "")
+        repeated = bool(key) and limiter.is_repeated((who.get("principal", ""), request.url.path, key[:128]))
+        counted = f"{name}_again" if repeated else name
+        await limiter.allow(counted, who, principal.role if principal is not None else None)
 
     return count
 

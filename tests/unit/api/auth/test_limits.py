@@ -84,6 +84,26 @@ async def test_orders_are_counted_per_person_and_per_device() -> None:
         await limiter.allow("commands", {"principal": "1:staff:a", "device": "1:other"}, Role.STAFF)
 
 
+async def test_a_wish_that_is_repeated_under_its_key_is_counted_once() -> None:
+    async with serving() as surface:
+        url = "/v1/devices/nobody-has-it/commands"
+        service = surface.headers("service")
+        same = [
+            await surface.http.post(
+                url, json={"kind": "query"}, headers=service | {"Idempotency-Key": "k" * 20}
+            )
+            for _ in range(LIMITS["commands", "device"].at_once * 2)
+        ]
+        assert {one.status_code for one in same} == {404}
+        others = [
+            await surface.http.post(
+                url, json={"kind": "query"}, headers=service | {"Idempotency-Key": f"key-{number:09d}"}
+            )
+            for number in range(LIMITS["commands", "device"].at_once + 4)
+        ]
+        assert [one.status_code for one in others].count(429) == 5
+
+
 async def test_nobody_escapes_by_saying_another_address() -> None:
     async with serving() as surface:
         statuses = []
