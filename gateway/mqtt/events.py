@@ -1,7 +1,7 @@
 """What an MQTT session is and what happens in it, as values."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from uuid import UUID
 
 from mqtt5 import PublishPacket
 
@@ -48,7 +48,7 @@ class Subscribed:
 class BrokerAcked:
     """The broker has answered a QoS 1 message of ours."""
 
-    tag: UUID
+    tag: Hashable
     reason: str
     """`success`, `no_matching_subscribers` (nobody was there to get it), or why it was refused."""
 

@@ -151,7 +151,8 @@ class LaneSessions:
 
     def broker_acked(self, event: BrokerAcked) -> None:
         """Implements `LinkSink`."""
-        self._receiver.broker_acked(event.tag, event.reason)
+        if isinstance(event.tag, UUID):
+            self._receiver.broker_acked(event.tag, event.reason)
 
     # --- DeviceLink ------------------------------------------------------------------------------
 

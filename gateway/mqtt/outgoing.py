@@ -1,6 +1,6 @@
 """Which packet ids are in use on one connection, and what waits for the broker's PUBACK under them; pure."""
 
-from uuid import UUID
+from collections.abc import Hashable
 
 MAX_UNACKED = 8_192
 """A broker that leaves so many commands of one lane unanswered takes none: the next one is refused at once."""
@@ -14,7 +14,7 @@ class Outgoing:
     __slots__ = ("_last", "_room", "_subscribe_id", "_tags")
 
     def __init__(self) -> None:
-        self._tags: dict[int, UUID] = {}
+        self._tags: dict[int, Hashable] = {}
         self._last = 0
         self._room = 0
         self._subscribe_id = 0
@@ -39,7 +39,7 @@ class Outgoing:
         self._subscribe_id = self._free_id()
         return self._subscribe_id
 
-    def take(self, tag: UUID) -> int | None:
+    def take(self, tag: Hashable) -> int | None:
         """A packet id for one message; None when the broker takes no more before it has answered."""
         if len(self._tags) >= self._room:
             return None
@@ -47,7 +47,7 @@ class Outgoing:
         self._tags[packet_id] = tag
         return packet_id
 
-    def settle(self, packet_id: int) -> UUID | None:
+    def settle(self, packet_id: int) -> Hashable | None:
         """The tag of the message that the broker has answered; None for an id under which nothing waits."""
         return self._tags.pop(packet_id, None)
 

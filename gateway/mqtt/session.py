@@ -1,8 +1,7 @@
 """One MQTT 5 client session as a conversation without sockets: bytes and times in, events and bytes out."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from enum import Enum, auto
-from uuid import UUID
 
 from mqtt5 import (
     ConnAckPacket,
@@ -143,7 +142,7 @@ class Session:
         if self._phase in (_Phase.LIVE, _Phase.SUBSCRIBING):
             self._out.extend([PubAckPacket(packet_id).write() for packet_id in packet_ids])
 
-    def publish(self, topic: str, payload: bytes, tag: UUID | None = None) -> bool:
+    def publish(self, topic: str, payload: bytes, tag: Hashable | None = None) -> bool:
         """Queues a message, never retained; False, and nothing queued, while the session is not live. Without a tag
         QoS 0. With one QoS 1: `BrokerAcked` follows unless the connection ends first, and then it is never sent
         again; False also while the broker takes no more of these."""

@@ -126,11 +126,11 @@ class PostgresCommandDesk:
 
     async def cancel(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
         """Cancelled when it was ISSUED, else unchanged. Raises KeyError for an unknown one, StoreUnavailable."""
-        return await self._settle(command_id, Happening.CANCEL, at_ms, by, why)
+        return await self._settle(command_id, Happening.CANCEL, at_ms, by=by, why=why)
 
     async def abandon(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
         """ABANDONED when it was UNCONFIRMED, else unchanged. Raises KeyError for an unknown one, StoreUnavailable."""
-        return await self._settle(command_id, Happening.ABANDON, at_ms, by, why)
+        return await self._settle(command_id, Happening.ABANDON, at_ms, by=by, why=why)
 
     async def settled(self, command_id: UUID, *, timeout_s: float) -> CommandRecord | None:
         """Returns once it is settled or UNCONFIRMED, else as it stands after the time; None when there is none.
@@ -171,7 +171,7 @@ class PostgresCommandDesk:
         return [row[0] for row in await self._rows(_DONE, {"command_ids": list(command_ids)})]
 
     async def _settle(
-        self, command_id: UUID, happening: Happening, at_ms: int, by: str, why: str
+        self, command_id: UUID, happening: Happening, at_ms: int, *, by: str, why: str
     ) -> CommandRecord:
         """By a person: the one step that the table allows from the one phase that allows it."""
         ((before, after),) = [(phase, to) for (phase, what), to in TRANSITIONS.items() if what is happening]

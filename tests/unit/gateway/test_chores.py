@@ -113,3 +113,29 @@ async def test_marked_frames_are_taken_page_by_page_and_a_store_away_is_outlived
     assert not task.done()
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_a_notice_about_devices_is_looked_into_at_once_and_a_store_away_is_outlived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = lonely_gateway()
+    looked: list[str] = []
+
+    async def registry_refresh() -> None:
+        looked.append("registry")
+        if len(looked) == 1:
+            raise StoreUnavailable("registry")
+
+    async def keys_refresh() -> None:
+        looked.append("keys")
+
+    monkeypatch.setattr(gateway.stores.registry, "refresh", registry_refresh)
+    monkeypatch.setattr(gateway.stores.device_keys, "refresh", keys_refresh)
+    task = asyncio.create_task(chores.hear_of_devices(gateway))
+    gateway.commands.devices_changed.set()
+    await until_async(lambda: looked == ["registry"])
+    gateway.commands.devices_changed.set()
+    await until_async(lambda: looked == ["registry", "registry", "keys"])
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
