@@ -137,6 +137,7 @@ class Dispatch:
             ports.open.forget_watched(now_ms)
 
     async def _resume(self, records: Sequence[CommandRecord]) -> None:
+        await self._ports.registry.load([record.device_id for record in records])
         keys = await self._ports.keys.load([record.device_no for record in records])
         for record in records:
             one = self._ports.open.learn(record)

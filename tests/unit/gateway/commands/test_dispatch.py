@@ -147,6 +147,16 @@ async def test_a_model_whose_acks_name_nothing_gets_one_command_at_a_time() -> N
     assert gateway.phase(second) is Phase.SENT
 
 
+async def test_a_fresh_process_reads_devices_and_models_before_it_resumes() -> None:
+    gateway = CommandGateway()
+    await gateway.sent()
+    gateway.restart()
+    passed = len(gateway.interruptions.passed)
+    await gateway.wait(500)
+    points = gateway.interruptions.passed[passed:]
+    assert points.index("commands.open_of") < points.index("registry.load") < points.index("keys.load")
+
+
 async def test_a_link_that_is_down_is_tried_again() -> None:
     gateway = CommandGateway()
     gateway.link.up = False
