@@ -18,7 +18,9 @@ def laws(
     *,
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 500,
     first: Annotated[int, typer.Option(min=0, help="The first seed; the others follow it.")] = 1,
-    steps: Annotated[int, typer.Option(min=1, help="Events of storm in each, before everything heals.")] = 200,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Events of storm in each, before everything heals.")
+    ] = 200,
 ) -> None:
     """Runs the real flows and the real device session over virtual time and a seeded hostile network, crash by
     crash, and holds what happened against every promise. Exit code 1 at the first broken one, with its seed.
