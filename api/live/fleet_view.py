@@ -64,6 +64,7 @@ class FleetView:
         self._entries: list[MapEntry | None] = []
         self._free: list[int] = []
         self._tallies: Counter[Tally] = Counter()
+        self._operators: Counter[int] = Counter()
         self.changes = 0
         """Counts everything that was applied; the cursor of a map client is made from it."""
 
@@ -86,6 +87,7 @@ class FleetView:
             self._put(device_id, entry, slot)
         if before is not None:
             self._tallies[_tally(before)] -= 1
+        self._count_operators(before, entry)
         return Succession(before, entry)
 
     def get(self, device_id: DeviceId) -> MapEntry | None:
@@ -100,6 +102,9 @@ class FleetView:
 
     def nearby(self, centre: Point, radius_m: float, wanted: MapFilter, *, limit: int) -> list[Near]:
         """The nearest devices within the radius that the filter accepts, nearest first."""
+        if self._is_only(wanted.operator_id):
+            # Where everything is theirs, to ask each device whose it is would be a tenth of the answer's time.
+            wanted = MapFilter(wanted.kinds, wanted.only_available, wanted.min_battery_pct)
         crowded_m = self._grid.crowded_within_m(centre, count=2 * limit)
         if crowded_m < radius_m * _WORTH_A_SHORT_LOOK:
             # Whoever is farther than `limit` others need not be looked at.
@@ -107,6 +112,20 @@ class FleetView:
             if len(found) == limit:
                 return found
         return self._look_around(centre, radius_m, wanted, limit)
+
+    def _is_only(self, operator_id: int) -> bool:
+        return len(self._operators) == 1 and operator_id in self._operators
+
+    def _count_operators(self, before: MapEntry | None, after: MapEntry | None) -> None:
+        was, now = (None if one is None else one.operator_id for one in (before, after))
+        if was == now:
+            return
+        if now is not None:
+            self._operators[now] += 1
+        if was is not None:
+            self._operators[was] -= 1
+            if not self._operators[was]:
+                del self._operators[was]
 
     def _look_around(self, centre: Point, radius_m: float, wanted: MapFilter, limit: int) -> list[Near]:
         box = around(centre, radius_m)

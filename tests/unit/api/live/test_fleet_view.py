@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from api.live import fleet_view
 from api.live.fleet_view import FleetView, TooManyDevices
@@ -89,3 +90,21 @@ def test_a_view_that_is_too_full_is_refused_and_never_cut(monkeypatch: pytest.Mo
     monkeypatch.setattr(fleet_view, "MAX_DEVICES_SCANNED", 3)
     with pytest.raises(TooManyDevices):
         view.within(WHOLE_EARTH, MapFilter(min_battery_pct=100))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([None, 1, 2, 3])), max_size=40))
+def test_near_is_ones_own_whoever_came_and_went(changes: list[tuple[int, int | None]]) -> None:
+    view, owners = FleetView(), dict[int, int]()
+    for number, operator_id in changes:
+        owners.pop(number, None)
+        after = None if operator_id is None else structs.replace(entry(number), operator_id=operator_id)
+        if operator_id is not None:
+            owners[number] = operator_id
+        view.apply(entry(number).device_id, after)
+        centre = Point(entry(0).lat_e7, entry(0).lon_e7)
+        for asked in (1, 2, 3):
+            wanted = MapFilter(only_available=False, operator_id=asked)
+            found = {one.public_id for one, _ in view.nearby(centre, 5_000, wanted, limit=50)}
+            assert found == {f"p{one}" for one, owner in owners.items() if owner == asked}
+            assert {one.public_id for one in view.within(WHOLE_EARTH, wanted)} == found
+            assert sum(view.tallies(asked).values()) == len(found)

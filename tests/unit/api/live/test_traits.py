@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from api.live.traits import ALL_KINDS, MapFilter, kinds_mask, traits_of
 from gateway.core.device import Kind
@@ -14,6 +15,7 @@ filters = st.builds(
     kinds=st.sets(st.sampled_from(Kind)).map(kinds_mask),
     only_available=st.booleans(),
     min_battery_pct=st.integers(0, 100),
+    operator_id=st.sampled_from([0, 1, 2, 524_287]),
 )
 
 
@@ -30,7 +32,16 @@ def test_a_filter_means_what_it_says(device: MapEntry, wanted: MapFilter) -> Non
     kind_fits = bool(wanted.kinds & kinds_mask({Kind(device.kind)}))
     charge_fits = device.kind != Kind.BIKE or (device.battery_pct or 0) >= wanted.min_battery_pct
     open_fits = device.available or not wanted.only_available
-    assert wanted.accepts(traits_of(device)) == (kind_fits and charge_fits and open_fits)
+    owner_fits = wanted.operator_id in (0, device.operator_id)
+    fits = kind_fits and charge_fits and open_fits and owner_fits
+    assert wanted.accepts(traits_of(device)) == fits
+
+
+@given(entries(), st.integers(1, 524_287), st.integers(1, 524_287))
+def test_operators_are_never_mistaken_for_each_other(device: MapEntry, owner: int, asking: int) -> None:
+    traits = traits_of(structs.replace(device, operator_id=owner))
+    assert -(2**31) <= traits < 2**31
+    assert MapFilter(only_available=False, operator_id=asking).accepts(traits) == (owner == asking)
 
 
 def test_a_bike_of_unknown_charge_counts_as_empty_and_a_cabinet_has_no_charge_to_ask_for() -> None:
