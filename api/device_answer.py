@@ -90,6 +90,8 @@ def _slot(slot: Slot) -> dict[str, Any]:
         "door_closed": slot.door_closed,
         "occupied": slot.occupied,
         "charge_pct": slot.charge_pct,
+        "last_fence": slot.last_fence,
+        "openings": slot.openings,
         "faults": list(slot.faults),
     }
 

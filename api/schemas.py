@@ -148,6 +148,8 @@ class SlotModel(BaseModel):
     door_closed: bool | None
     occupied: bool | None
     charge_pct: int | None
+    last_fence: int
+    openings: int = Field(description="How often the position has opened in its life")
     faults: list[str]
 
 

@@ -9,6 +9,7 @@ import typer
 from cli.demo_run import DemoPlan, run_demo
 from cli.running import DEMO_FOLDER
 from device_sim.faults import PROFILES as FAULT_PROFILES
+from device_sim.misbehaviour import BadMisbehaviour, Misbehaviour, parse_misbehaviours
 from device_sim.profiles import DEFAULT_MIX, BadMix, parse_mix
 from device_sim.replay import BadTripFile, parse_mapping
 from device_sim.scenario import Asked, Replay, Scenario, fictional, replayed
@@ -42,6 +43,12 @@ def demo(
     speed: Annotated[float, typer.Option(min=0.1, help="Of a replay: 60 is a minute per second.")] = 60.0,
     from_hour: Annotated[float, typer.Option(min=0.0, help="Skip so many hours of the file.")] = 0.0,
     profile: Annotated[str, typer.Option(help=f"Faults: {', '.join(FAULT_PROFILES)}.")] = "none",
+    misbehave: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"NAME or NAME=SHARE: devices that treat commands wrongly: {', '.join(Misbehaviour)}."
+        ),
+    ] = None,
     mix: Annotated[str, typer.Option(help="Weights: bike=84,cabinet=11,locker=5")] = "",
     seed: Annotated[int, typer.Option(help="The same seed lives the same life.")] = 1,
     port: Annotated[int, typer.Option(help="Of page and API; a free one when this is taken.")] = PAGE_PORT,
@@ -60,10 +67,11 @@ def demo(
     _check_profile(profile)
     asked_mix = mix or ",".join(f"{kind}={weight}" for kind, weight in DEFAULT_MIX.items())
     try:
-        asked = Asked(devices, seed, FLEET_SECRET, parse_mix(asked_mix))
+        wrong = parse_misbehaviours(misbehave or ())
+        asked = Asked(devices, seed, FLEET_SECRET, parse_mix(asked_mix), wrong)
         source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None
         scenario: Scenario = replayed(source, asked) if source else fictional(asked)
-    except (BadMix, BadTripFile, OSError) as error:
+    except (BadMix, BadTripFile, BadMisbehaviour, OSError) as error:
         raise typer.BadParameter(str(error)) from error
     plan = DemoPlan(
         scenario=scenario,

@@ -1,16 +1,21 @@
-"""The demo's servers made ready for its fleet: schema, registry, device passwords."""
+"""The demo's servers made ready for its fleet: schema, registry, device passwords and keys."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psycopg
 import redis
 
 from cli.stack import Stack
-from device_sim.fleet import Fleet, FleetModel
+from device_sim.fleet import Fleet, FleetDevice, FleetModel
 from device_sim.profiles import Level
+from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.messages import DeviceId
-from gateway.core.device import DeviceModel, Kind
+from gateway.core.device import DeviceModel, Kind, Quirk
+from gateway.key_wrapping import KeyWrapping
+from gateway.stores.bulk_import import import_chunk
 from gateway.stores.credentials import put_passwords
+from gateway.stores.device_identity import By
 from gateway.stores.migrate import migrate
 from gateway.stores.registration import NewDevice, bulk_register
 
@@ -18,6 +23,7 @@ DATABASE = "demo"
 HAND_DEVICE = DeviceId("by-hand-1")
 """A device for the person who watches: it reports when they type."""
 HAND_PASSWORD = "by-hand"
+BY = By("system:demo", "system")
 HAND_MODEL = DeviceModel(
     model="by_hand_bike", kind=Kind.BIKE, heartbeat_s=600, quiet_after_s=1_500, lost_after_s=6_000
 )
@@ -32,6 +38,8 @@ class Prepared:
     """Which kind of history this is."""
     timed: frozenset[str]
     """Public ids of the devices whose reports carry our own clock: only theirs can be timed to the millisecond."""
+    keys: Mapping[DeviceId, DeviceKey]
+    """Of every device that can verify commands."""
 
 
 def prepare(stack: Stack, fleet: Fleet) -> Prepared:
@@ -41,20 +49,41 @@ def prepare(stack: Stack, fleet: Fleet) -> Prepared:
     with redis.Redis.from_url(stack.redis.url()) as client:
         client.flushall()
     line = migrate(dsn, "require" if stack.postgres.timescale else "off").line
-    devices = fleet.devices()
-    new = [
-        NewDevice(
-            device.device_id, device.model, home_lat_e7=device.home_lat_e7, home_lon_e7=device.home_lon_e7
-        )
-        for device in devices
-    ]
     models = [*map(model_of, fleet.models()), HAND_MODEL]
     with psycopg.connect(dsn) as connection:
-        bulk_register(connection, models, [*new, NewDevice(HAND_DEVICE, HAND_MODEL.model)])
+        bulk_register(connection, models, [NewDevice(HAND_DEVICE, HAND_MODEL.model)])
+        put_passwords(connection, {HAND_DEVICE: HAND_PASSWORD})
+        keys = register_fleet(connection, fleet, KeyWrapping.from_environment(stack.environment(dsn=dsn)))
         timed = _public_ids(connection, _basic_devices(fleet))
-        passwords = {str(device.device_id): device.password for device in devices}
-        put_passwords(connection, passwords | {str(HAND_DEVICE): HAND_PASSWORD})
-    return Prepared(dsn, line, timed)
+    return Prepared(dsn, line, timed, keys)
+
+
+def register_fleet(
+    connection: psycopg.Connection, fleet: Fleet, wrapping: KeyWrapping
+) -> dict[DeviceId, DeviceKey]:
+    """Puts the devices, whose models are registered, into registry and password list; the keys of those that have
+    one."""
+    basic = set(_basic_devices(fleet))
+    keyed = [device for device in fleet.devices() if device.device_id not in basic]
+    plain = [device for device in fleet.devices() if device.device_id in basic]
+    keys: dict[DeviceId, DeviceKey] = {}
+    for devices, with_keys in ((keyed, True), (plain, False)):
+        made = import_chunk(
+            connection,
+            [_as_new(device) for device in devices],
+            wrapping,
+            BY,
+            passwords=[device.password for device in devices],
+            with_keys=with_keys,
+        )
+        keys |= {one.device_id: one.key for one in made if one.key is not None}
+    return keys
+
+
+def _as_new(device: FleetDevice) -> NewDevice:
+    return NewDevice(
+        device.device_id, device.model, home_lat_e7=device.home_lat_e7, home_lon_e7=device.home_lon_e7
+    )
 
 
 def _basic_devices(fleet: Fleet) -> list[str]:
@@ -78,4 +107,5 @@ def model_of(model: FleetModel) -> DeviceModel:
         lost_after_s=model.lost_after_s,
         battery_low_pct=model.battery_low_pct,
         slot_count=model.slot_count,
+        quirks=tuple(map(Quirk, model.quirks)),
     )

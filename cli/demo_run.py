@@ -5,7 +5,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +26,8 @@ from device_sim.driver import Address
 from device_sim.live_summary import LiveSummary
 from device_sim.run import RunPlan, RunResult, run_fleet
 from device_sim.scenario import Scenario
+from firmware_protocol.device_key import DeviceKey
+from firmware_protocol.messages import DeviceId
 
 GATHER_S = 60.0
 """At the start, for every device to be connected: one that rides before it has a network reports late."""
@@ -85,7 +87,8 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         area = fleet.town.area
         box = (area.west, area.south, area.east, area.north)
         watch = MapWatch(addresses.websocket, box, timed=prepared.timed, token=token)
-        result = uvloop.run(_live(plan, Address("127.0.0.1", stack.broker.device_port), watch, console))
+        address = Address("127.0.0.1", stack.broker.device_port)
+        result = uvloop.run(_live(plan, address, prepared.keys, watch, console))
         until_the_end.enter_context(_deaf_to_ctrl_c())
         rows = settled_rows(prepared.dsn, result.summary.acked)
     summary = summarize(result, watch, rows, page=addresses.plain_page, profile=plan.profile)
@@ -108,7 +111,9 @@ def _start_children(until_the_end: ExitStack, environment: dict[str, str], logs:
     return api
 
 
-async def _live(plan: DemoPlan, broker: Address, watch: MapWatch, console: Console) -> RunResult:
+async def _live(
+    plan: DemoPlan, broker: Address, keys: Mapping[DeviceId, DeviceKey], watch: MapWatch, console: Console
+) -> RunResult:
     """The fleet lives and the map is watched until time is up, Ctrl-C or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -116,7 +121,7 @@ async def _live(plan: DemoPlan, broker: Address, watch: MapWatch, console: Conso
     watching = asyncio.create_task(watch.run())
     run = RunPlan(
         broker, rate_per_s=plan.rate_per_s, for_s=plan.for_s, profile=plan.profile, speed=plan.speed,
-        trips=plan.scenario.trips, starts_ms=plan.scenario.starts_ms, gather_s=GATHER_S, drain_s=DRAIN_S,
+        trips=plan.scenario.trips, starts_ms=plan.scenario.starts_ms, gather_s=GATHER_S, drain_s=DRAIN_S, keys=keys,
     )  # fmt: skip
     try:
         with LiveSummary(console) as live:

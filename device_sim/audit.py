@@ -32,6 +32,8 @@ class SeenSlot(Struct, frozen=True):
     unit_id: str | None = None
     occupied: bool | None = None
     door_closed: bool | None = None
+    openings: int = 0
+    last_fence: int = 0
 
 
 class SeenLock(Struct, frozen=True):
@@ -39,6 +41,7 @@ class SeenLock(Struct, frozen=True):
 
     bolt: str
     openings: int = 0
+    last_fence: int = 0
 
 
 class SeenDevice(Struct, frozen=True):
@@ -175,13 +178,22 @@ def ghosts(seen: Mapping[str, Seen], on_map: Mapping[str, MapDevice]) -> list[Di
 
 
 def _compared(device: SeenDevice, report: Report) -> list[tuple[str, object, object]]:
-    bolt = None if report.lock is None else report.lock.bolt.name.lower()
+    lock, seen = report.lock, device.lock
+    bolt = None if lock is None else lock.bolt.name.lower()
     return [
         ("battery_pct", device.battery_pct, report.battery_pct),
         ("moving", device.moving, report.moving),
-        ("bolt", None if device.lock is None else device.lock.bolt, bolt),
+        ("bolt", None if seen is None else seen.bolt, bolt),
+        ("openings", None if seen is None else seen.openings, None if lock is None else lock.openings),
+        ("last fence", None if seen is None else seen.last_fence, None if lock is None else lock.last_fence),
         ("unit ids", [slot.unit_id for slot in device.slots], [slot.unit_id for slot in report.slots]),
         ("occupancy", [slot.occupied for slot in device.slots], [slot.occupied for slot in report.slots]),
+        ("slot openings", [slot.openings for slot in device.slots], [slot.openings for slot in report.slots]),
+        (
+            "slot fences",
+            [slot.last_fence for slot in device.slots],
+            [slot.last_fence for slot in report.slots],
+        ),
         ("doors", [slot.door_closed for slot in device.slots], [slot.door_closed for slot in report.slots]),
     ]
 

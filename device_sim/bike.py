@@ -20,17 +20,22 @@ class Bike:
     __slots__ = (
         "battery_pct",
         "fault",
+        "heartbeat_s",
         "openings",
+        "ordered",
         "place",
         "profile",
+        "reserved_until_ms",
         "ride_number",
         "route",
         "settled_ms",
         "signal_dbm",
+        "unlocked",
     )
 
     def __init__(self, profile: Profile, place: Place, *, now_ms: int, chance: Random) -> None:
         self.profile = profile
+        self.heartbeat_s = profile.heartbeat_s
         self.place = place
         self.route: Route | None = None
         self.ride_number = 0
@@ -39,6 +44,12 @@ class Bike:
         self.openings = chance.randrange(2_000)
         self.fault = ""
         self.signal_dbm = chance.randint(-105, -65)
+        self.unlocked = False
+        """Open, and nobody rides it yet."""
+        self.ordered = False
+        """Opened by command, and not closed since."""
+        self.reserved_until_ms = 0
+        """Until then nobody takes it without a command."""
 
     @property
     def riding(self) -> bool:
@@ -47,27 +58,41 @@ class Bike:
     @property
     def usable(self) -> bool:
         """A rider would find it rentable."""
-        return not (self.riding or self.fault or self.battery_pct < self.profile.battery_low_pct)
+        return not (
+            self.riding or self.unlocked or self.fault or self.battery_pct < self.profile.battery_low_pct
+        )
 
     @property
     def needs_service(self) -> bool:
         return bool(self.fault) or self.battery_pct < self.profile.battery_low_pct + 5
 
     def begin_ride(self, route: Route) -> None:
-        """The bolt opens; a ride that was still running is over where the new one begins."""
+        """The bolt opens unless it is; a ride that was still running is over where the new one begins."""
         if self.route is not None:
             self._finish(self.route, route.starts_ms)
         self._settle_idle(route.starts_ms)
         self.ride_number += 1
-        self.openings += 1
+        self.openings += not self.unlocked
+        self.unlocked = False
         self.route = route
         self.place = route.corners[0]
+
+    def unlock(self) -> None:
+        """The bolt opens by command; `ride_number` names this opening too."""
+        self.ride_number += 1
+        self.openings += 1
+        self.unlocked = self.ordered = True
+
+    def close(self) -> None:
+        """The bolt closes before anybody rode."""
+        self.unlocked = self.ordered = False
 
     def end_ride(self, now_ms: int, chance: Random) -> None:
         """The bolt closes, or jams."""
         if self.route is not None:
             self._finish(self.route, now_ms)
             self.route = None
+        self.close()
         if chance.random() < _JAM_CHANCE:
             self.fault = "bolt_jammed"
 
@@ -100,10 +125,10 @@ class Bike:
 
     def period_s(self) -> float:
         """Until the next report if nothing happens."""
-        return self.profile.heartbeat_s if self.route is None else self.profile.busy_period_s
+        return self.heartbeat_s if self.route is None else self.profile.busy_period_s
 
     def _bolt(self) -> Bolt:
-        if self.route is not None:
+        if self.route is not None or self.unlocked:
             return Bolt.OPEN
         return Bolt.BETWEEN if self.fault == "bolt_jammed" else Bolt.CLOSED
 

@@ -33,15 +33,18 @@ class Bank:
 class Cabinet:
     """One cabinet; it stands still and has no GPS, so its reports carry no fix."""
 
-    __slots__ = ("banks", "openings", "place", "profile", "signal_dbm")
+    __slots__ = ("banks", "heartbeat_s", "openings", "place", "profile", "reserved", "signal_dbm")
 
     def __init__(self, profile: Profile, place: Place, *, banks: list[Bank], chance: Random) -> None:
         self.profile = profile
+        self.heartbeat_s = profile.heartbeat_s
         self.place = place
         self.openings = [0] * profile.slot_count
         self.banks: list[Bank | None] = [None] * profile.slot_count
         for number, bank in zip(chance.sample(range(profile.slot_count), len(banks)), banks, strict=True):
             self.banks[number] = bank
+        self.reserved: dict[int, int] = {}
+        """Until when nobody takes from a slot, or brings to it, without a command."""
         self.signal_dbm = chance.randint(-100, -60)
 
     @property
@@ -52,7 +55,7 @@ class Cabinet:
         """The fullest bank leaves, if any is charged enough."""
         best: int | None = None
         for number, bank in enumerate(self.banks):
-            if bank is None:
+            if bank is None or now_ms < self.reserved.get(number, 0):
                 continue
             bank.settle(now_ms, charging=True)
             fuller = best is None or bank.charge_pct > self._charge(best)
@@ -60,14 +63,21 @@ class Cabinet:
                 best = number
         if best is None:
             return None
-        taken, self.banks[best] = self.banks[best], None
-        self.openings[best] += 1
+        return self.eject(best, now_ms)
+
+    def eject(self, number: int, now_ms: int) -> Bank | None:
+        """The bank of one slot leaves; None when there is none."""
+        taken, self.banks[number] = self.banks[number], None
+        if taken is not None:
+            taken.settle(now_ms, charging=True)
+            self.openings[number] += 1
         return taken
 
     def put(self, bank: Bank, now_ms: int, chance: Random) -> None:
         """A bank comes back into a free slot; the caller has seen that there is one."""
         bank.settle(now_ms, charging=False)
-        number = chance.choice([number for number, held in enumerate(self.banks) if held is None])
+        free = [number for number, held in enumerate(self.banks) if held is None]
+        number = chance.choice([one for one in free if now_ms >= self.reserved.get(one, 0)] or free)
         self.banks[number] = bank
         self.openings[number] += 1
 
@@ -82,7 +92,7 @@ class Cabinet:
 
     def period_s(self) -> float:
         """Until the next report if nothing happens."""
-        return self.profile.heartbeat_s
+        return self.heartbeat_s
 
     def _charge(self, number: int) -> float:
         bank = self.banks[number]

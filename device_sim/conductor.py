@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from random import Random
 
-from device_sim.device import MAX_UNCONFIRMED, SimDevice
+from device_sim.device import MAX_UNCONFIRMED, FullDevice, SimDevice
 from device_sim.driver import Driver, Message
 from device_sim.faults import Weather
+from device_sim.happenings import Happening
 from device_sim.ledger import Ledger
-from device_sim.world import Happening, World
+from device_sim.obedience import Obedience
+from device_sim.orders import Orders
+from device_sim.world import World
 from firmware_protocol import codec
 from firmware_protocol.errors import MalformedFrame
 
@@ -37,6 +40,11 @@ class Conductor:
         self._pushed = 0
         self._kept_share = 0.0
         self._chance = Random(0)
+        self._obedience: Obedience | None = None
+
+    def obey(self, chance: Random, *, life_speed: float) -> None:
+        """From now on commands are carried out; `life_speed` is simulated seconds per second."""
+        self._obedience = Obedience(Orders(self._world, chance, life_speed=life_speed), self, chance)
 
     def keep_also(self, share: float, chance: Random) -> None:
         """Keep this share of the reports that nothing hangs on, too."""
@@ -54,6 +62,10 @@ class Conductor:
             self._strike(passed_s)
             for happening in self._world.advance(life_until_ms):
                 self._say(happening)
+        if self._obedience is not None:
+            self._obedience.tick(now_ms)
+            self._ledger.did(self._obedience.done)
+            self._obedience.done.clear()
         self._send_delayed()
         self._wake()
 
@@ -93,8 +105,26 @@ class Conductor:
 
     def delivered(self, device: int, topic: str, payload: bytes) -> None:
         self._book(device, topic, payload)
-        self._send(self._devices[device].heard(topic, payload, self._now_ms))
+        listener = self._devices[device]
+        self._send(listener.heard(topic, payload, self._now_ms))
+        if self._obedience is not None and isinstance(listener, FullDevice):
+            for order in listener.take_orders():
+                self._obedience.begin(listener, order, self._now_ms, self._unix_ms)
         self._plan_wakeup(device)
+
+    # --- called by who carries commands out --------------------------------------------------------
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Of a device, now."""
+        self._send(messages)
+
+    def say(self, happening: Happening) -> None:
+        """The report of it."""
+        self._say(happening)
+
+    def lose_power(self, device: int, *, forgets: bool) -> None:
+        """It is back after some seconds, and says how things stand."""
+        self._reboot(device, forgets=forgets)
 
     # --- what devices say ------------------------------------------------------------------------
 
@@ -114,7 +144,8 @@ class Conductor:
             flight = self._weather.flight()
             if not flight.after_s:
                 self._give_up([message])
-            for after_s in flight.after_s:
+            for delay_s in flight.after_s:
+                after_s = delay_s + message.after_ms / 1000
                 if after_s:
                     self._pushed += 1
                     heappush(self._delayed, (self._now_ms + round(after_s * 1000), self._pushed, message))
@@ -174,13 +205,13 @@ class Conductor:
         for device, spell_s in self._weather.offline_spells(fleet, passed_s):
             self._cut(device, for_s=spell_s)
 
-    def _reboot(self, device: int) -> None:
-        self._devices[device].reboot(self._now_ms)
+    def _reboot(self, device: int, *, forgets: bool = False) -> None:
+        self._devices[device].reboot(self._now_ms, forgets=forgets)
         self._give_up(self._again.pop(device, []))
-        if not self._cut(device, for_s=REBOOT_TAKES_S) and self._met[device]:
+        met, self._met[device] = self._met[device], False
+        if not self._cut(device, for_s=REBOOT_TAKES_S) and met:
             # Behind a shared connection the device itself comes and goes.
-            self._send(self._devices[device].connected(self._now_ms))
-            self._plan_wakeup(device)
+            self.connected(device)
 
     def _cut(self, device: int, *, for_s: float) -> bool:
         assert self.driver is not None

@@ -15,7 +15,9 @@ class Message(NamedTuple):
     topic: str
     payload: bytes
     label: Label | None
-    """Of the report it carries; None for a hello."""
+    """Of the report it carries; None for a hello or an ack."""
+    after_ms: int = 0
+    """How long the device itself holds it back."""
 
 
 @dataclass(frozen=True, slots=True)

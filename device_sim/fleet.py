@@ -1,17 +1,20 @@
 """A fleet from a seed: which devices there are, where they stand, what they know of the wire."""
 
 import hmac
+import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from device_sim.bike import Bike
 from device_sim.cabinet import Bank, Cabinet
 from device_sim.demand import Town, singapore
+from device_sim.happenings import Trip
 from device_sim.locker import Locker
+from device_sim.misbehaviour import QUIRKS, Misbehaviour, cast
 from device_sim.movement import Place
-from device_sim.profiles import DEFAULT_MIX, PROFILES, Kind, Profile, split_by_weight
-from device_sim.world import Life, Trip, World
+from device_sim.profiles import DEFAULT_MIX, PROFILES, Kind, Level, Profile, split_by_weight, with_quirk
+from device_sim.world import Life, World
 from firmware_protocol.messages import DeviceId
 
 WARM_UP_MS = 1_800_000
@@ -34,6 +37,7 @@ class FleetModel:
     lost_after_s: int
     battery_low_pct: int
     slot_count: int
+    quirks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Fleet:
     """One entry per device."""
     device_ids: tuple[DeviceId, ...]
     places: tuple[Place, ...]
+    misbehaviours: Mapping[int, Misbehaviour] = field(default_factory=dict)
+    """Of the devices that do not treat commands as they should."""
 
     def __len__(self) -> int:
         return len(self.device_ids)
@@ -82,6 +88,7 @@ class Fleet:
                 profile.lost_after_s,
                 profile.battery_low_pct,
                 profile.slot_count,
+                profile.quirks,
             )
             for profile in present
         )
@@ -133,8 +140,10 @@ def build_fleet(
     mix: Mapping[Kind, int] = DEFAULT_MIX,
     town: Town | None = None,
     bike_places: Sequence[Place] = (),
+    misbehave: Mapping[Misbehaviour, float] = types.MappingProxyType({}),
 ) -> Fleet:
-    """`count` devices, bikes first: one bike at each of `bike_places`, the others in the ratio of the mix."""
+    """`count` devices, bikes first: one bike at each of `bike_places`, the others in the ratio of the mix.
+    `misbehave` is the share of those that obey commands."""
     town = town or singapore()
     chance = Random(f"fleet {seed}")
     by_kind = split_by_weight(count - len(bike_places), {str(kind): weight for kind, weight in mix.items()})
@@ -147,7 +156,12 @@ def build_fleet(
         device_ids += [DeviceId(f"SIM-{_LETTERS[kind]}{n:06d}") for n in range(1, len(of_kind) + 1)]
     places = list(bike_places)
     places += [town.place(chance) for _ in range(count - len(places))]
-    return Fleet(seed, secret, town, tuple(profiles), tuple(device_ids), tuple(places))
+    able = [index for index, profile in enumerate(profiles) if profile.level is Level.FULL]
+    misbehaviours = cast(able, misbehave, Random(f"misbehaviour {seed}"))
+    for index, misbehaviour in misbehaviours.items():
+        if misbehaviour in QUIRKS:
+            profiles[index] = with_quirk(profiles[index], QUIRKS[misbehaviour])
+    return Fleet(seed, secret, town, tuple(profiles), tuple(device_ids), tuple(places), misbehaviours)
 
 
 def _models_of(kind: Kind, count: int, chance: Random) -> list[Profile]:

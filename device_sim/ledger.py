@@ -1,5 +1,6 @@
 """What a fleet sent and what became of it: counts, latencies and each device's truth."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil, log2
 
@@ -7,6 +8,7 @@ from device_sim.device import SimDevice
 from device_sim.driver import Message
 from device_sim.faults import FaultCounts
 from device_sim.fleet import Fleet
+from device_sim.obedience import Done
 from device_sim.peek import Label
 from device_sim.profiles import Level
 from device_sim.truth import DeviceTruth, Stamp, TruthLog
@@ -62,6 +64,8 @@ class Summary:
     """The broker refused them."""
     resent: int = 0
     welcomes: int = 0
+    executed: int = 0
+    """Commands carried out."""
     disconnects: int = 0
     refused_connects: int = 0
     faults: FaultCounts = field(default_factory=FaultCounts)
@@ -145,6 +149,13 @@ class Ledger:
     def _no_longer_unconfirmed(self, truth: DeviceTruth, stamp: Stamp) -> None:
         truth.unconfirmed.discard(stamp)
         self._unconfirmed -= 1
+
+    def did(self, deeds: Sequence[Done]) -> None:
+        """Commands were carried out."""
+        self.summary.executed += len(deeds)
+        if self._log is not None:
+            for deed in deeds:
+                self._log.executed(deed)
 
     def flush(self) -> None:
         if self._log is not None:

@@ -10,29 +10,45 @@ from firmware_protocol.messages import Report, Slot
 class Locker:
     """One locker bank; it stands still, so its reports carry no fix."""
 
-    __slots__ = ("occupied", "open_doors", "openings", "place", "profile", "signal_dbm")
+    __slots__ = (
+        "heartbeat_s",
+        "occupied",
+        "open_doors",
+        "openings",
+        "place",
+        "profile",
+        "reserved",
+        "signal_dbm",
+    )
 
     def __init__(self, profile: Profile, place: Place, *, chance: Random) -> None:
         self.profile = profile
+        self.heartbeat_s = profile.heartbeat_s
         self.place = place
         self.occupied = [chance.random() < 0.4 for _ in range(profile.slot_count)]
         self.openings = [chance.randrange(500) for _ in range(profile.slot_count)]
         self.open_doors: set[int] = set()
+        self.reserved: dict[int, int] = {}
+        """Until when a door opens by command only."""
         self.signal_dbm = chance.randint(-95, -60)
 
-    def open_door(self, chance: Random, *, to_store: bool) -> int | None:
+    def open_door(self, now_ms: int, chance: Random, *, to_store: bool) -> int | None:
         """A door opens on an empty compartment (to store) or a full one (to collect); None if none fits."""
         fitting = [
             number
             for number, full in enumerate(self.occupied)
-            if full != to_store and number not in self.open_doors
+            if full != to_store and number not in self.open_doors and now_ms >= self.reserved.get(number, 0)
         ]
         if not fitting:
             return None
         number = chance.choice(fitting)
+        self.open(number)
+        return number
+
+    def open(self, number: int) -> None:
+        """One door opens."""
         self.open_doors.add(number)
         self.openings[number] += 1
-        return number
 
     def close_door(self, number: int) -> None:
         """The door closes; what was empty is now full and the other way round."""
@@ -57,4 +73,4 @@ class Locker:
 
     def period_s(self) -> float:
         """Until the next report if nothing happens."""
-        return self.profile.heartbeat_s
+        return self.heartbeat_s

@@ -13,10 +13,12 @@ import uvloop
 from rich.console import Console
 
 from device_sim.audit_reader import Api, AuditUnreadable, audit_until_settled
+from device_sim.credentials import read_keys
 from device_sim.driver import Address
 from device_sim.faults import PROFILES as FAULT_PROFILES
 from device_sim.fleet import Fleet
 from device_sim.live_summary import LiveSummary
+from device_sim.misbehaviour import Misbehaviour, parse_misbehaviours
 from device_sim.movement import Area, Place
 from device_sim.profiles import DEFAULT_MIX, BadMix, parse_mix
 from device_sim.replay import BadTripFile, parse_mapping
@@ -34,7 +36,8 @@ _AUDIT_DRAIN_S = 60.0
 HELP = f"""A simulated fleet: bikes, power-bank cabinets and lockers with a life of their own.
 
 The devices must be registered, and the broker must know their passwords: each is derived from the fleet secret
-(--list prints them all). `./latchkey demo` does all of that by itself.
+(--list prints them all). Those whose key is in the file of --keys verify commands and obey them. `./latchkey demo`
+does all of that by itself.
 
 Exit codes: 0 all went well, {DIFFERENCES_FOUND} the audit found differences, 2 a bad option,
 {NEVER_CONNECTED} no device ever connected, {AUDIT_UNREADABLE} the API did not answer the audit.
@@ -48,6 +51,16 @@ Mix = Annotated[str, typer.Option(help="Weights: bike=84,cabinet=11,locker=5")]
 Profile = Annotated[str, typer.Option(help="Of faults: none, city, shuffled or hostile.")]
 TripCsv = Annotated[Path | None, typer.Option(help="Ride the trips of this CSV file (may be .gz).")]
 Columns = Annotated[list[str] | None, typer.Option("--map", help="A column of it: start=departed_at")]
+Misbehave = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"NAME or NAME=SHARE, repeatable; devices that treat commands wrongly: {', '.join(Misbehaviour)}."
+    ),
+]
+Keys = Annotated[
+    Path | None,
+    typer.Option(help="Credentials as `device import` wrote them: whose keys are there obey commands."),
+]
 Speed = Annotated[float, typer.Option(min=0.1, help="Of a replay: 60 is a minute per second.")]
 FromHour = Annotated[float, typer.Option(min=0.0, help="Skip so many hours of the file.")]
 Centre = Annotated[str, typer.Option(help="A made-up town around LAT,LON instead of Singapore.")]
@@ -72,6 +85,8 @@ def sim(
     seed: Seed = 1,
     mix: Mix = "",
     profile: Profile = "none",
+    misbehave: Misbehave = None,
+    keys: Keys = None,
     replay: TripCsv = None,
     column: Columns = None,
     speed: Speed = DEFAULT_SPEED,
@@ -92,7 +107,13 @@ def sim(
     secret = _secret(fleet_secret_env)
     try:
         source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None
-        who = Asked(devices, seed, secret, parse_mix(mix) if mix else DEFAULT_MIX)
+        who = Asked(
+            devices,
+            seed,
+            secret,
+            parse_mix(mix) if mix else DEFAULT_MIX,
+            parse_misbehaviours(misbehave or ()),
+        )
         scenario = replayed(source, who) if source else fictional(who, centre=_place(centre))
         plan = RunPlan(
             _address(broker),
@@ -106,6 +127,7 @@ def sim(
             last_words=bool(audit_url),
             drain_s=_AUDIT_DRAIN_S if audit_url else DRAIN_S,
             aiomqtt=aiomqtt,
+            keys=read_keys(keys) if keys else {},
             truth_path=truth,
         )
     except (BadMix, BadTripFile, OSError, ValueError) as error:

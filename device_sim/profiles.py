@@ -1,7 +1,7 @@
 """The device models of a simulated fleet: what firmware they run, how often they report, what they hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -44,6 +44,8 @@ class Profile:
     firmware: str = "sim-1.4.0"
     share: int = 1
     """Its weight among the models of its kind."""
+    quirks: tuple[str, ...] = ()
+    """What the registry is to know of its firmware."""
 
 
 # A parked vehicle reports every 4-5 minutes, a ridden one every 10-15 s; cabinets on sale every 9 minutes.
@@ -59,6 +61,11 @@ PROFILES: tuple[Profile, ...] = (
 )
 
 DEFAULT_MIX: Mapping[Kind, int] = {Kind.BIKE: 84, Kind.CABINET: 11, Kind.LOCKER: 5}
+
+
+def with_quirk(profile: Profile, quirk: str) -> Profile:
+    """The same hardware with worse firmware: a model of its own."""
+    return replace(profile, model=f"{profile.model}-{quirk.replace('_', '-')}", quirks=(quirk,))
 
 
 class BadMix(ValueError):

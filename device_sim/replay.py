@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
+from device_sim.happenings import Trip
 from device_sim.movement import Area, Place
-from device_sim.world import Trip
 
 COLUMNS = ("bike", "start", "end", "start_lat", "start_lon", "end_lat", "end_lon")
 

@@ -14,6 +14,7 @@ from device_sim.driver import Address, Driver, Party
 from device_sim.faults import PROFILES as FAULT_PROFILES
 from device_sim.faults import Weather
 from device_sim.fleet import Fleet, password
+from device_sim.happenings import Trip
 from device_sim.lean_driver import CONNECTS_PER_S, LeanDriver
 from device_sim.ledger import Ledger, Summary
 from device_sim.mqtt_driver import MqttDriver
@@ -21,7 +22,9 @@ from device_sim.pace import Pace, pace_for
 from device_sim.packets import Framing, Mqtt5, Mqtt311
 from device_sim.profiles import Level
 from device_sim.truth import DeviceTruth, TruthLog
-from device_sim.world import Trip, World
+from device_sim.world import World
+from firmware_protocol.device_key import DeviceKey
+from firmware_protocol.messages import DeviceId
 
 _TICK_S = 0.01
 DRAIN_S = 15.0
@@ -64,8 +67,10 @@ class RunPlan:
     aiomqtt: bool = False
     bridge: Bridge | None = None
     connects_per_s: float = CONNECTS_PER_S
+    keys: Mapping[DeviceId, DeviceKey] = field(default_factory=dict)
+    """Of the devices that can verify commands; without its key a device takes plain welcomes and no commands."""
     truth_path: Path | None = None
-    """Append what was sent, confirmed and receipted to this file, a line of JSON each."""
+    """Append what was sent, confirmed, receipted and carried out to this file, a line of JSON each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +121,12 @@ class _Run:
         self._starts_ms = plan.starts_ms if plan.starts_ms is not None else round(time.time() * 1000)
         self._world: World = fleet.world(starts_ms=self._starts_ms, trips=plan.trips)
         self._world.spread_beats(self._pace.stretch)
-        self._devices = _devices(fleet, weather)
+        self._devices = _devices(fleet, weather, plan.keys)
         self._ledger = Ledger(fleet, self._devices, log)
         self._ledger.summary.faults = weather.counts
         self._conductor = Conductor(self._world, self._devices, weather=weather, ledger=self._ledger)
+        if plan.keys:
+            self._conductor.obey(Random(f"obedience {fleet.seed}"), life_speed=self._pace.life)
         self._conductor.keep_also(plan.kept_share, Random(f"kept {fleet.seed}"))
         self._driver = self._conductor.driver = _driver(fleet, plan, self._devices, self._conductor)
         self._begun_s = time.monotonic()
@@ -210,10 +217,18 @@ class _Run:
         return summary
 
 
-def _devices(fleet: Fleet, weather: Weather) -> list[SimDevice]:
+def _devices(fleet: Fleet, weather: Weather, keys: Mapping[DeviceId, DeviceKey]) -> list[SimDevice]:
     chance = Random(f"devices {fleet.seed}")
     return [
-        build_device(number, device_id, profile, chance=chance, skew_ms=weather.skew_ms())
+        build_device(
+            number,
+            device_id,
+            profile,
+            chance=chance,
+            skew_ms=weather.skew_ms(),
+            keys=(keys[device_id],) if device_id in keys else (),
+            misbehaviour=fleet.misbehaviours.get(number),
+        )
         for number, (device_id, profile) in enumerate(zip(fleet.device_ids, fleet.profiles, strict=True))
     ]
 

@@ -8,9 +8,10 @@ from random import Random
 from device_sim import replay
 from device_sim.demand import Hub, Town, singapore, town_around
 from device_sim.fleet import Fleet, build_fleet
+from device_sim.happenings import Trip
+from device_sim.misbehaviour import Misbehaviour
 from device_sim.movement import Place
 from device_sim.profiles import DEFAULT_MIX, Kind, split_by_weight
-from device_sim.world import Trip
 
 HOUR_MS = 3_600_000
 DEFAULT_SPEED = 60.0
@@ -46,12 +47,21 @@ class Asked:
     seed: int
     secret: bytes
     mix: Mapping[Kind, int] = field(default_factory=lambda: DEFAULT_MIX)
+    misbehave: Mapping[Misbehaviour, float] = field(default_factory=dict)
+    """Share of the devices that obey commands, by what is wrong with them."""
 
 
 def fictional(asked: Asked, *, centre: Place | None = None) -> Scenario:
     """A fleet in the default town, or in a made-up one around a centre."""
     town = singapore() if centre is None else town_around(centre, Random(f"town {asked.seed}"))
-    fleet = build_fleet(asked.devices, seed=asked.seed, secret=asked.secret, mix=asked.mix, town=town)
+    fleet = build_fleet(
+        asked.devices,
+        seed=asked.seed,
+        secret=asked.secret,
+        mix=asked.mix,
+        town=town,
+        misbehave=asked.misbehave,
+    )
     return Scenario(fleet)
 
 
@@ -74,6 +84,7 @@ def replayed(source: Replay, asked: Asked) -> Scenario:
         mix={**asked.mix, Kind.BIKE: 0},
         town=_town_of(file, cast, asked.seed),
         bike_places=cast.places,
+        misbehave=asked.misbehave,
     )
     trips = replay.rides(file, cast, begins_ms=begins_ms)
     return Scenario(fleet, trips, begins_ms, file.refused_rows)

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TextIO
 
+import msgspec
 from msgspec import Struct
 
+from device_sim.obedience import Done
 from device_sim.peek import Label
 
 Stamp = tuple[int, int]
@@ -45,8 +47,23 @@ class DeviceTruth:
     kept_lost: int = 0
 
 
+class Execution(Struct, frozen=True):
+    """One physical act, as its line says."""
+
+    device: str
+    command: str
+    """The command id, as hexadecimal digits."""
+    kind: int
+    slot: int
+    fence: int
+    not_after_s: int
+    began_ms: int
+    """Unix milliseconds when the device took it."""
+
+
 class TruthLog:
-    """Appends one line of JSON for each report sent, confirmed or receipted, when flushed."""
+    """Appends one line of JSON for each report sent, confirmed or receipted and each command carried out, when
+    flushed."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -64,6 +81,14 @@ class TruthLog:
 
     def receipted(self, device_id: str, stamp: Stamp, now_ms: int) -> None:
         self._settled(device_id, stamp, f'"receipted_ms":{now_ms}')
+
+    def executed(self, done: Done) -> None:
+        command = done.command
+        self._lines.append(
+            f'{{"device":"{done.device_id}","command":"{command.command_id.hex()}","kind":{int(command.kind)},'
+            f'"slot":{command.slot},"fence":{command.fence},"not_after_s":{command.not_after_s},'
+            f'"began_ms":{done.began_ms}}}\n'
+        )
 
     def flush(self) -> None:
         """Hand everything to the operating system, so that a killed simulator loses at most one tick."""
@@ -83,6 +108,8 @@ def read_truth(lines: Iterable[str]) -> dict[tuple[str, int, int], SentReport]:
         if not line.endswith("}\n"):
             continue
         entry = json.loads(line)
+        if "command" in entry:
+            continue
         key = (entry["device"], entry["boot"], entry["seq"])
         if "sent_ms" in entry:
             first = SentReport(*key, kept=entry["kept"], sent_ms=entry["sent_ms"])
@@ -92,3 +119,12 @@ def read_truth(lines: Iterable[str]) -> dict[tuple[str, int, int], SentReport]:
             report.acked_ms = report.acked_ms or entry.get("acked_ms")
             report.receipted_ms = report.receipted_ms or entry.get("receipted_ms")
     return reports
+
+
+def read_executions(lines: Iterable[str]) -> list[Execution]:
+    """All executions of a truth file, in their order."""
+    return [
+        msgspec.json.decode(line, type=Execution)
+        for line in lines
+        if '"command":' in line and line.endswith("}\n")
+    ]

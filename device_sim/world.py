@@ -1,16 +1,14 @@
 """What happens to a whole fleet, in order of simulated time, from a seed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
 from heapq import heappop, heappush
 from random import Random
-from typing import NamedTuple
 
 from device_sim import demand
 from device_sim.bike import Bike
 from device_sim.cabinet import Bank, Cabinet
 from device_sim.demand import Town
+from device_sim.happenings import Conflicts, Event, Happening, Trip
 from device_sim.locker import Locker
 from device_sim.movement import Place, bent_route, distance_m
 from firmware_protocol.messages import Report
@@ -22,43 +20,7 @@ JUMP_M = 100.0
 _DOOR_OPEN_S = (10.0, 45.0)
 _SERVICE_AFTER_S = (1_800.0, 7_200.0)
 _MIN_RIDE_S = 60.0
-
-
-class Trip(NamedTuple):
-    """One real ride of a file."""
-
-    device: int
-    """Index of the bike in the fleet."""
-    starts_ms: int
-    ends_ms: int
-    start: Place
-    end: Place
-
-
-class Happening(NamedTuple):
-    """A device has something to say."""
-
-    at_ms: int
-    device: int
-    keep: bool
-    """Something a rental may hang on: an opening, a return, a fault."""
-
-
-class _Event(IntEnum):
-    BEAT = 1
-    TAKE = 2
-    PUT = 3
-    SERVICE = 4
-    TRIP = 5
-
-
-@dataclass(slots=True)
-class Conflicts:
-    """What a file of trips said that cannot have been so."""
-
-    overlaps: int = 0
-    """Trips that began while the same bike was still on another: the bike rides the newest."""
-    jumps: int = 0
+_RIDDEN_AFTER_UNLOCK = 0.7
 
 
 class World:
@@ -88,7 +50,7 @@ class World:
         self._trips = trips
         self._cabinets = [index for index, life in enumerate(lives) if isinstance(life, Cabinet)]
         self._beat_numbers = [0] * len(lives)
-        self._heap: list[tuple[int, int, int, _Event, int | Trip | Bank]] = []
+        self._heap: list[tuple[int, int, int, Event, int | Trip | Bank]] = []
         self._pushed = 0
         self._begin(starts_ms)
 
@@ -98,9 +60,9 @@ class World:
         while heap and heap[0][0] <= until_ms:
             at_ms, _, index, event, what = heappop(heap)
             self.now_ms = at_ms
-            if event is _Event.BEAT:
+            if event is Event.BEAT:
                 if what == self._beat_numbers[index]:
-                    yield self._spoke(index, keep=False)
+                    yield self.spoke(index, keep=False)
             else:
                 yield from self._happen(index, event, what)
         self.now_ms = max(self.now_ms, until_ms)
@@ -127,20 +89,21 @@ class World:
 
     # --- the agenda ------------------------------------------------------------------------------
 
-    def _push(self, at_ms: int, index: int, event: _Event, what: int | Trip | Bank = 0) -> None:
+    def _push(self, at_ms: int, index: int, event: Event, what: int | Trip | Bank = 0) -> None:
         self._pushed += 1
         heappush(self._heap, (at_ms, self._pushed, index, event, what))
 
-    def _after(self, delay_s: float, index: int, event: _Event, what: int | Trip | Bank = 0) -> None:
+    def after(self, delay_s: float, index: int, event: Event, what: int | Trip | Bank = 0) -> None:
+        """Put on the agenda of a device."""
         self._push(self.now_ms + max(1, round(delay_s * 1000)), index, event, what)
 
     def _begin(self, starts_ms: int) -> None:
         for index, life in enumerate(self.lives):
             first_s = life.period_s() * self._chance.random()
-            self._push(starts_ms + round(first_s * 1000), index, _Event.BEAT)
+            self._push(starts_ms + round(first_s * 1000), index, Event.BEAT)
             self._await_use(index, life)
             if isinstance(life, Bike) and life.needs_service:
-                self._after(self._chance.uniform(*_SERVICE_AFTER_S), index, _Event.SERVICE)
+                self.await_service(index)
         self._await_trip()
 
     def spread_beats(self, stretch: float) -> None:
@@ -148,73 +111,102 @@ class World:
         self.beat_stretch = stretch
         for index, life in enumerate(self.lives):
             self._beat_numbers[index] += 1
-            self._after(
+            self.after(
                 life.period_s() * stretch * self._chance.random(),
                 index,
-                _Event.BEAT,
+                Event.BEAT,
                 self._beat_numbers[index],
             )
 
-    def _spoke(self, index: int, *, keep: bool) -> Happening:
-        """Every report restarts the device's heartbeat."""
+    def spoke(self, index: int, *, keep: bool) -> Happening:
+        """It has something to say; every report restarts the device's heartbeat."""
         self._beat_numbers[index] += 1
         period_s = self.lives[index].period_s() * self.beat_stretch * self._chance.uniform(0.92, 1.08)
-        self._after(period_s, index, _Event.BEAT, self._beat_numbers[index])
+        self.after(period_s, index, Event.BEAT, self._beat_numbers[index])
         return Happening(self.now_ms, index, keep)
+
+    def await_service(self, index: int) -> None:
+        """A mechanic will come."""
+        self.after(self._chance.uniform(*_SERVICE_AFTER_S), index, Event.SERVICE)
+
+    def bring_back(self, bank: Bank, first: int) -> None:
+        """It is with a rider now, who returns it there or anywhere after a while."""
+        self.pockets[bank.unit_id] = bank
+        goal = first if self._chance.random() < 0.4 else self._chance.choice(self._cabinets)
+        self.after(self._chance.expovariate(1.0 / demand.MEAN_BANK_OUT_S), goal, Event.PUT, bank)
+
+    def close_later(self, index: int, number: int) -> None:
+        """Somebody stands at the open door."""
+        self.after(self._chance.uniform(*_DOOR_OPEN_S), index, Event.PUT, number)
 
     def _await_use(self, index: int, life: Life) -> None:
         match life:
             case Bike():
                 if self._trips is None:
                     wait_s = self._chance.expovariate(1.0 / demand.MEAN_PARKED_S)
-                    self._after(wait_s, index, _Event.TAKE)
+                    self.after(wait_s, index, Event.TAKE)
             case Cabinet():
                 wait_s = self._chance.expovariate(1.0 / demand.MEAN_CABINET_TAKE_S)
-                self._after(wait_s, index, _Event.TAKE)
+                self.after(wait_s, index, Event.TAKE)
             case Locker():
                 wait_s = self._chance.expovariate(1.0 / demand.MEAN_DOOR_USE_S)
-                self._after(wait_s, index, _Event.TAKE)
+                self.after(wait_s, index, Event.TAKE)
 
     def _await_trip(self) -> None:
         trip = next(self._trips, None) if self._trips is not None else None
         if trip is not None:
-            self._push(max(trip.starts_ms, self.now_ms), trip.device, _Event.TRIP, trip)
+            self._push(max(trip.starts_ms, self.now_ms), trip.device, Event.TRIP, trip)
 
     # --- what happens ----------------------------------------------------------------------------
 
-    def _happen(self, index: int, event: _Event, what: int | Trip | Bank) -> Iterator[Happening]:
+    def _happen(self, index: int, event: Event, what: int | Trip | Bank) -> Iterator[Happening]:
         life = self.lives[index]
         match life, event, what:
-            case Bike(), _Event.TRIP, Trip():
+            case Bike(), Event.TRIP, Trip():
                 yield from self._real_ride(life, what)
-            case Bike(), _Event.TAKE, _:
+            case Bike(), Event.TAKE, _:
                 yield from self._ride(index, life)
-            case Bike(), _Event.PUT, int():
+            case Bike(), Event.PUT, int():
                 yield from self._park(index, life, what)
-            case Bike(), _Event.SERVICE, _:
+            case Bike(), Event.LEAVE, int():
+                yield from self._leave(index, life, what)
+            case Bike(), Event.SERVICE, _:
                 if not life.riding:
                     life.service(self.now_ms)
-                    yield self._spoke(index, keep=False)
-            case Cabinet(), _Event.TAKE, _:
+                    yield self.spoke(index, keep=False)
+            case Cabinet(), Event.TAKE, _:
                 yield from self._take_bank(index, life)
-            case Cabinet(), _Event.PUT, Bank():
+            case Cabinet(), Event.PUT, Bank():
                 yield self._return_bank(what, first=index)
-            case Locker(), _Event.TAKE, _:
+            case Locker(), Event.TAKE, _:
                 yield from self._open_door(index, life)
-            case Locker(), _Event.PUT, int():
+            case Locker(), Event.PUT, int():
                 life.close_door(what)
-                yield self._spoke(index, keep=True)
+                yield self.spoke(index, keep=True)
 
     def _ride(self, index: int, bike: Bike) -> Iterator[Happening]:
-        if not bike.usable:
+        if not bike.usable or self.now_ms < bike.reserved_until_ms:
             if bike.needs_service:
-                self._after(self._chance.uniform(*_SERVICE_AFTER_S), index, _Event.SERVICE)
+                self.await_service(index)
             self._await_use(index, bike)
             return
+        yield self._set_off_somewhere(index, bike)
+
+    def _leave(self, index: int, bike: Bike, ride_number: int) -> Iterator[Happening]:
+        """In a replay nobody rides but who is in the file."""
+        if bike.ride_number != ride_number or not bike.unlocked:
+            return
+        if self._trips is None and self._chance.random() < _RIDDEN_AFTER_UNLOCK:
+            yield self._set_off_somewhere(index, bike)
+        else:
+            bike.close()
+            yield self.spoke(index, keep=True)
+
+    def _set_off_somewhere(self, index: int, bike: Bike) -> Happening:
         destination = self.town.destination(bike.place, self._chance)
         speed_mps = demand.MEAN_RIDE_SPEED_MPS * self._chance.uniform(0.7, 1.3)
         took_s = max(_MIN_RIDE_S, distance_m(bike.place, destination) / speed_mps)
-        yield self._set_off(index, bike, destination, ends_ms=self.now_ms + round(took_s * 1000))
+        return self._set_off(index, bike, destination, ends_ms=self.now_ms + round(took_s * 1000))
 
     def _real_ride(self, bike: Bike, trip: Trip) -> Iterator[Happening]:
         if bike.riding:
@@ -230,27 +222,28 @@ class World:
             bike.place, end, starts_ms=self.now_ms, ends_ms=ends_ms, area=self.town.area, chance=self._chance
         )
         bike.begin_ride(route)
-        self._push(ends_ms, index, _Event.PUT, bike.ride_number)
-        return self._spoke(index, keep=True)
+        self._push(ends_ms, index, Event.PUT, bike.ride_number)
+        return self.spoke(index, keep=True)
 
     def _park(self, index: int, bike: Bike, ride_number: int) -> Iterator[Happening]:
         if bike.ride_number != ride_number or not bike.riding:
             return
+        ordered = bike.ordered
         bike.end_ride(self.now_ms, self._chance)
         if bike.needs_service:
-            self._after(self._chance.uniform(*_SERVICE_AFTER_S), index, _Event.SERVICE)
-        self._await_use(index, bike)
-        yield self._spoke(index, keep=True)
+            self.await_service(index)
+        if not ordered:
+            # Who was opened by command is on the agenda of the town all the while.
+            self._await_use(index, bike)
+        yield self.spoke(index, keep=True)
 
     def _take_bank(self, index: int, cabinet: Cabinet) -> Iterator[Happening]:
         self._await_use(index, cabinet)
         bank = cabinet.take(self.now_ms)
         if bank is None:
             return
-        self.pockets[bank.unit_id] = bank
-        goal = index if self._chance.random() < 0.4 else self._chance.choice(self._cabinets)
-        self._after(self._chance.expovariate(1.0 / demand.MEAN_BANK_OUT_S), goal, _Event.PUT, bank)
-        yield self._spoke(index, keep=True)
+        self.bring_back(bank, index)
+        yield self.spoke(index, keep=True)
 
     def _return_bank(self, bank: Bank, *, first: int) -> Happening:
         """A rider who finds the cabinet full walks to the next one; there are more slots than banks."""
@@ -260,14 +253,14 @@ class World:
             if isinstance(cabinet, Cabinet) and cabinet.free_slots:
                 del self.pockets[bank.unit_id]
                 cabinet.put(bank, self.now_ms, self._chance)
-                return self._spoke(index, keep=True)
+                return self.spoke(index, keep=True)
         raise AssertionError("more banks than slots")
 
     def _open_door(self, index: int, locker: Locker) -> Iterator[Happening]:
         self._await_use(index, locker)
         to_store = self._chance.random() < 0.5
-        number = locker.open_door(self._chance, to_store=to_store)
+        number = locker.open_door(self.now_ms, self._chance, to_store=to_store)
         if number is None:
             return
-        self._after(self._chance.uniform(*_DOOR_OPEN_S), index, _Event.PUT, number)
-        yield self._spoke(index, keep=True)
+        self.close_later(index, number)
+        yield self.spoke(index, keep=True)

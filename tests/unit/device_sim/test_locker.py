@@ -18,7 +18,7 @@ def test_a_compartment_changes_hands_only_through_its_open_door(uses: list[bool]
     bank = Locker(MODEL, Place(1.3, 103.8), chance=chance)
     for to_store in uses:
         before = list(bank.occupied)
-        number = bank.open_door(chance, to_store=to_store)
+        number = bank.open_door(0, chance, to_store=to_store)
         if number is None:
             assert all(full == to_store for full in before)
             continue
@@ -36,6 +36,6 @@ def test_a_compartment_changes_hands_only_through_its_open_door(uses: list[bool]
 def test_a_door_that_stands_open_is_not_opened_again() -> None:
     chance = Random(4)
     bank = Locker(MODEL, Place(1.3, 103.8), chance=chance)
-    numbers = [bank.open_door(chance, to_store=True) for _ in range(MODEL.slot_count)]
+    numbers = [bank.open_door(0, chance, to_store=True) for _ in range(MODEL.slot_count)]
     opened = [number for number in numbers if number is not None]
     assert len(opened) == len(set(opened)) == bank.occupied.count(False)

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from device_sim.bike import Bike
 from device_sim.demand import singapore
 from device_sim.fleet import Fleet, build_fleet
+from device_sim.happenings import Happening, Trip
 from device_sim.movement import Place, distance_m
 from device_sim.profiles import PROFILES, Kind
-from device_sim.world import Happening, Trip, World
+from device_sim.world import World
 
 HOUR_MS = 3_600_000
 START_MS = 1_700_000_000_000
