@@ -26,7 +26,7 @@ async def test_a_question_changes_nothing(database: str) -> None:
     await pool.open()
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         await pool.rows("insert into operator values (5, 'five')")
-    assert ask(database, "select count(*) from operator") == [(0,)]
+    assert ask(database, "select count(*) from operator where operator_id <> 1") == [(0,)]
     await pool.close()
 
 
