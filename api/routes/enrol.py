@@ -25,7 +25,13 @@ class EnrolWish(BaseModel):
         str, Field(min_length=1, max_length=MAX_CODE_CHARS, examples=["7KQ2MX-VB41TT-0ZC9EW-HF5RNA"])
     ]
     device_id: Annotated[
-        str, Field(max_length=MAX_ID_CHARS, description="What it is called; drawn when empty")
+        str,
+        Field(
+            max_length=MAX_ID_CHARS,
+            description="What it is called; drawn when empty",
+            # Judged by the topic grammar: pydantic's own patterns cannot look ahead.
+            json_schema_extra={"pattern": r"^((?!lk-)[A-Za-z0-9][A-Za-z0-9._:-]*)?$"},
+        ),
     ] = ""
 
 

@@ -12,7 +12,7 @@ from firmware_protocol.commands import AckResult, Command, CommandKind
 from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.device_session import DeviceSession, Identity
 from firmware_protocol.effects import Effect, Execute, Publish, Remember, Subscribe
-from firmware_protocol.messages import Bolt, DeviceId, Lock, Report
+from firmware_protocol.messages import Bolt, DeviceId, Fix, Lock, Report
 
 RETRY_S = 0.1
 TICK_S = 0.05
@@ -21,7 +21,16 @@ TICK_S = 0.05
 class ObedientBike:
     """Connects again for ever; remembers through everything, as flash does."""
 
-    def __init__(self, port: int, device_id: DeviceId, password: str, key: DeviceKey, model: str) -> None:
+    def __init__(
+        self,
+        port: int,
+        device_id: DeviceId,
+        password: str,
+        key: DeviceKey,
+        model: str,
+        *,
+        fix: Fix | None = None,
+    ) -> None:
         self.deeds: list[Command] = []
         """Every opening."""
         self.heard: list[bytes] = []
@@ -34,6 +43,7 @@ class ObedientBike:
         self._port = port
         self._device_id = device_id
         self._password = password
+        self._fix = fix
         self._openings = 0
         self._bolt = Bolt.CLOSED
         self._began_s = time.monotonic()
@@ -67,7 +77,7 @@ class ObedientBike:
     async def report(self) -> None:
         """Says how it is."""
         lock = Lock(self._bolt, openings=self._openings)
-        report = Report(keep=True, lock=lock, battery_pct=80, moving=False)
+        report = Report(keep=True, fix=self._fix, lock=lock, battery_pct=80, moving=False)
         await self._carry_out(self.session.report(report, self.now_ms()))
 
     async def _talk(self) -> None:

@@ -1,0 +1,123 @@
+"""A small fleet that obeys, on a real gateway and API: what a page, a client or a generator of requests meets."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import psycopg
+
+from cli.stack import Stack
+from firmware_protocol.device_key import DeviceKey
+from firmware_protocol.messages import DeviceId, Fix, Report, Slot
+from gateway.core.device import DeviceModel, Kind
+from gateway.key_wrapping import KeyWrapping
+from gateway.stores.device_identity import By, PostgresDeviceIdentity
+from gateway.stores.postgres_link import PostgresLink
+from gateway.stores.registration import NewDevice, bulk_register
+from tests.support.gateway_rig import bridge
+from tests.support.obedient_bike import ObedientBike
+from tests.support.processes import ChildProcess, bearer, running
+from tests.support.waiting import until
+
+MODELS = (
+    DeviceModel("obeying-bike", Kind.BIKE, heartbeat_s=300, quiet_after_s=600, lost_after_s=6_000),
+    DeviceModel("plain-cabinet", Kind.CABINET, heartbeat_s=300, quiet_after_s=600, lost_after_s=6_000),
+)
+PLACE = Fix(13_030_000, 1_038_510_000, accuracy_m=5.0)
+BIKES = tuple(DeviceId(f"obeys-{number}") for number in range(3))
+CABINET = DeviceId("cabinet-1")
+"""Has no key: it is seen, and takes no orders."""
+
+
+class UnlockRig:
+    """The address of the API, its processes, and the bikes."""
+
+    def __init__(
+        self, api: ChildProcess, gateway: ChildProcess, bikes: Mapping[DeviceId, ObedientBike]
+    ) -> None:
+        self.api = api
+        self.gateway = gateway
+        self.bikes = bikes
+        self.url = f"http://127.0.0.1:{api.http_port}"
+
+    def get(self, path: str, role: str = "operator_admin") -> httpx.Response:
+        return httpx.get(self.url + path, headers=bearer(self.api, role), trust_env=False, timeout=30)
+
+    def is_online(self, device_id: DeviceId) -> bool:
+        """Whether the API knows how it is."""
+        return bool(self.get(f"/v1/devices/{device_id}").json().get("presence") == "online")
+
+
+@contextmanager
+def unlock_rig(stack: Stack, dsn: str, folder: Path, **settings: str) -> Iterator[UnlockRig]:
+    """Returns when the API knows every device; `settings` are more variables of both processes."""
+    environment = stack.environment(dsn=dsn) | settings
+    with psycopg.connect(dsn) as connection:
+        wanted = [NewDevice(one, MODELS[0].model) for one in BIKES] + [NewDevice(CABINET, MODELS[1].model)]
+        bulk_register(connection, MODELS, wanted)
+    stack.broker.set_devices(dict.fromkeys(BIKES, "secret"))
+    keys = asyncio.run(_keys(dsn, KeyWrapping.from_environment(environment)))
+    with ExitStack() as ending:
+        gateway = ending.enter_context(running("gateway", environment, folder / "gateway"))
+        api = ending.enter_context(running("api", environment, folder / "api"))
+        port = stack.broker.device_port
+        bikes = {one: ObedientBike(port, one, "secret", keys[one], MODELS[0].model, fix=_beside(number))
+                 for number, one in enumerate(BIKES)}  # fmt: skip
+        ending.enter_context(_riding(bikes))
+        slots = tuple(Slot(number, unit_id=f"PB{number}", charge_pct=80) for number in range(1, 5))
+        with bridge(stack) as speaker:
+            speaker.report(CABINET, Report(seq=1, fix=_beside(3), slots=slots)).wait_for_publish(30)
+        rig = UnlockRig(api, gateway, bikes)
+        until(lambda: all(rig.is_online(one) for one in (*BIKES, CABINET)), what="the API knows them")
+        yield rig
+
+
+def _beside(number: int) -> Fix:
+    return Fix(PLACE.lat_e7, PLACE.lon_e7 + number * 20_000, accuracy_m=5.0)
+
+
+async def _keys(dsn: str, wrapping: KeyWrapping) -> dict[DeviceId, DeviceKey]:
+    link = PostgresLink(dsn, name="identity")
+    try:
+        identity = PostgresDeviceIdentity(link, wrapping)
+        return {one: await identity.change_key(one, By("staff:ada", "staff")) for one in BIKES}
+    finally:
+        await link.close()
+
+
+@contextmanager
+def _riding(bikes: Mapping[DeviceId, ObedientBike]) -> Iterator[None]:
+    """All of them on a loop of their own, each once welcomed and reported."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="bikes")
+    thread.start()
+
+    async def welcomed(bike: ObedientBike) -> None:
+        await bike.online.wait()
+        while not bike.session.boot:
+            await asyncio.sleep(0.02)
+        await bike.report()
+
+    try:
+        running_bikes = [asyncio.run_coroutine_threadsafe(bike.run(), loop) for bike in bikes.values()]
+        for bike in bikes.values():
+            asyncio.run_coroutine_threadsafe(welcomed(bike), loop).result(60)
+        yield
+        for one in running_bikes:
+            one.cancel()
+        asyncio.run_coroutine_threadsafe(_all_ended(), loop).result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        loop.close()
+
+
+async def _all_ended() -> None:
+    """Whatever was cancelled has said goodbye."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.wait(others) if others else None
