@@ -116,3 +116,10 @@ def test_a_difference_reads_as_a_sentence() -> None:
     assert str(Difference("D1", "stale live state", "believes boot 5 seq 2")) == (
         "D1: stale live state (believes boot 5 seq 2)"
     )
+
+
+def test_a_bolt_that_counts_otherwise_or_obeyed_another_command_is_found() -> None:
+    for lock in (SeenLock("closed", openings=1), SeenLock("closed", last_fence=1)):
+        seen = {"D1": Seen(replace(DEVICE, lock=lock), [(5, 1), (5, 3)])}
+        (found,) = audit([truth()], seen, {"pub1": MapDevice("pub1", 1.3, 103.8, 70)})
+        assert found.what.startswith("live state differs in ")
