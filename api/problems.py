@@ -19,6 +19,9 @@ log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:latchkey:problem:"
 
+MAX_BODY_BYTES = 64 * 1024
+"""The largest body any route takes is a hundred times smaller."""
+
 MAX_SAID_CHARS = 80
 """Of what a client sent, when it is repeated to it."""
 
@@ -135,6 +138,11 @@ def bad_request(faults: Sequence[FieldFault]) -> Problem:
     return Problem("bad_request", 422, detail, fields=faults)
 
 
+def body_too_large() -> Problem:
+    """More than any route reads."""
+    return Problem("body_too_large", 413, f"A body has at most {MAX_BODY_BYTES} bytes.")
+
+
 def install(app: FastAPI) -> None:
     """Makes every error of the app a problem."""
     app.add_exception_handler(Problem, _on_problem)
@@ -156,6 +164,9 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        # Found while it was read: it did not say its length.
+        return problem_response(request, body_too_large())
     kind = HTTPStatus(error.status_code).name.lower()
     response = problem_response(request, Problem(kind, error.status_code, str(error.detail)))
     response.headers.update(error.headers or {})

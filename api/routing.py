@@ -13,8 +13,10 @@ from starlette.types import Scope
 from api import problems
 from api.auth.doors import Doors
 from api.auth.guarded_route import GuardedRoute
+from api.bounded_body import BoundedBody
 from api.direct import DirectRoute
 from api.named_host import NamedHost
+from api.problems import MAX_BODY_BYTES
 from api.routes import (
     audit,
     broker_auth,
@@ -41,9 +43,6 @@ Devices, their history, and what is near. For a map that stays right, open the W
 Everything of an operator needs `Authorization: Bearer …` with a token or an API key, and shows that operator's devices.
 Positions are WGS-84 in degrees, times ISO 8601 in UTC (Unix milliseconds on the map).
 """
-
-MAX_BODY_BYTES = 64 * 1024
-"""The largest body any route takes is a hundred times smaller."""
 
 _TAGS = [
     {"name": "map", "description": "What riders see: public ids only, answered from memory."},
@@ -107,7 +106,7 @@ def surface(
     lifespan: Lifespan, doors: Doors, *, web_dir: Path | None, monotonic_s: Callable[[], float]
 ) -> App:
     """The application as it is served: measured, and with the shortest way for what is asked most."""
-    app = application(lifespan, web_dir=web_dir)
+    app = BoundedBody(application(lifespan, web_dir=web_dir), max_bytes=MAX_BODY_BYTES)
     direct = DirectRoute(app, nearby.PATH, nearby.nearby_json)
     return MeasuredApp(NamedHost(direct, doors), monotonic_s=monotonic_s)
 
