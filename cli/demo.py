@@ -22,6 +22,15 @@ DEFAULT_RATE_PER_S = 300.0
 
 PAGE_PORT = 8080
 
+Rate = Annotated[float, typer.Option(min=0.1, help="Reports per second of all together.")]
+Columns = Annotated[list[str] | None, typer.Option("--map", help="A column of it: start=departed_at")]
+Misbehave = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"NAME or NAME=SHARE, repeatable; devices that treat commands wrongly: {', '.join(Misbehaviour)}."
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Adds the verb."""
@@ -31,24 +40,15 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     devices: Annotated[int, typer.Option(min=1, max=20_000, help="How many devices.")] = 3_000,
-    rate: Annotated[
-        float, typer.Option(min=0.1, help="Reports per second of all together.")
-    ] = DEFAULT_RATE_PER_S,
+    rate: Rate = DEFAULT_RATE_PER_S,
     for_s: Annotated[float | None, typer.Option("--for", min=1, help="Seconds; else until Ctrl-C.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
     replay: Annotated[Path | None, typer.Option(help="Ride the trips of this CSV file (may be .gz).")] = None,
-    column: Annotated[
-        list[str] | None, typer.Option("--map", help="A column of it: start=departed_at")
-    ] = None,
+    column: Columns = None,
     speed: Annotated[float, typer.Option(min=0.1, help="Of a replay: 60 is a minute per second.")] = 60.0,
     from_hour: Annotated[float, typer.Option(min=0.0, help="Skip so many hours of the file.")] = 0.0,
     profile: Annotated[str, typer.Option(help=f"Faults: {', '.join(FAULT_PROFILES)}.")] = "none",
-    misbehave: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"NAME or NAME=SHARE: devices that treat commands wrongly: {', '.join(Misbehaviour)}."
-        ),
-    ] = None,
+    misbehave: Misbehave = None,
     mix: Annotated[str, typer.Option(help="Weights: bike=84,cabinet=11,locker=5")] = "",
     seed: Annotated[int, typer.Option(help="The same seed lives the same life.")] = 1,
     port: Annotated[int, typer.Option(help="Of page and API; a free one when this is taken.")] = PAGE_PORT,

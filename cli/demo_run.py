@@ -88,7 +88,7 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         box = (area.west, area.south, area.east, area.north)
         watch = MapWatch(addresses.websocket, box, timed=prepared.timed, token=token)
         address = Address("127.0.0.1", stack.broker.device_port)
-        result = uvloop.run(_live(plan, address, prepared.keys, watch, console))
+        result = uvloop.run(_live(plan, address, watch, console, keys=prepared.keys))
         until_the_end.enter_context(_deaf_to_ctrl_c())
         rows = settled_rows(prepared.dsn, result.summary.acked)
     summary = summarize(result, watch, rows, page=addresses.plain_page, profile=plan.profile)
@@ -112,7 +112,7 @@ def _start_children(until_the_end: ExitStack, environment: dict[str, str], logs:
 
 
 async def _live(
-    plan: DemoPlan, broker: Address, keys: Mapping[DeviceId, DeviceKey], watch: MapWatch, console: Console
+    plan: DemoPlan, broker: Address, watch: MapWatch, console: Console, *, keys: Mapping[DeviceId, DeviceKey]
 ) -> RunResult:
     """The fleet lives and the map is watched until time is up, Ctrl-C or SIGTERM."""
     stop = asyncio.Event()

@@ -8,10 +8,9 @@ from device_sim.device import SimDevice
 from device_sim.driver import Message
 from device_sim.faults import FaultCounts
 from device_sim.fleet import Fleet
-from device_sim.obedience import Done
 from device_sim.peek import Label
 from device_sim.profiles import Level
-from device_sim.truth import DeviceTruth, Stamp, TruthLog
+from device_sim.truth import DeviceTruth, Done, Stamp, TruthLog
 
 NO_LISTENER = 16
 """MQTT 5 reason code: the broker took the message and had nobody to give it to."""

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +22,7 @@ from device_sim.fleet import Fleet
 from device_sim.live_summary import LiveSummary
 from device_sim.misbehaviour import Misbehaviour, parse_misbehaviours
 from device_sim.movement import Area, Place
-from device_sim.profiles import DEFAULT_MIX, BadMix, parse_mix
+from device_sim.profiles import DEFAULT_MIX, BadMix, Kind, parse_mix
 from device_sim.replay import BadTripFile, parse_mapping
 from device_sim.run import DRAIN_S, RunPlan, RunResult, run_fleet
 from device_sim.scenario import DEFAULT_SPEED, Asked, Replay, Scenario, fictional, replayed
@@ -104,16 +106,10 @@ def sim(
     list_only: ListOnly = False,
 ) -> None:
     """The verb; its help is HELP."""
-    secret = _secret(fleet_secret_env)
-    try:
+    with _said_of_an_option():
         source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None
-        who = Asked(
-            devices,
-            seed,
-            secret,
-            parse_mix(mix) if mix else DEFAULT_MIX,
-            parse_misbehaviours(misbehave or ()),
-        )
+        wrong = parse_misbehaviours(misbehave or ())
+        who = Asked(devices, seed, _secret(fleet_secret_env), _weights(mix), wrong)
         scenario = replayed(source, who) if source else fictional(who, centre=_place(centre))
         plan = RunPlan(
             _address(broker),
@@ -130,13 +126,10 @@ def sim(
             keys=read_keys(keys) if keys else {},
             truth_path=truth,
         )
-    except (BadMix, BadTripFile, OSError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from error
     if list_only:
         print(fleet_json(scenario.fleet))
         return
-    api = Api(audit_url, token) if audit_url else None
-    raise typer.Exit(_live(scenario, plan, api=api, json_file=json_file))
+    raise typer.Exit(_live(scenario, plan, api=_judged_by(audit_url, token), json_file=json_file))
 
 
 def register(app: typer.Typer) -> None:
@@ -199,6 +192,23 @@ def fleet_json(fleet: Fleet) -> str:
 def _write(path: Path | None, answer: dict[str, object]) -> None:
     if path is not None:
         path.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _said_of_an_option() -> Iterator[None]:
+    """What cannot be used is the asker's to mend: exit code 2 and the sentence."""
+    try:
+        yield
+    except (BadMix, BadTripFile, OSError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _judged_by(audit_url: str, token: str) -> Api | None:
+    return Api(audit_url, token) if audit_url else None
+
+
+def _weights(mix: str) -> Mapping[Kind, int]:
+    return parse_mix(mix) if mix else DEFAULT_MIX
 
 
 def _secret(variable: str) -> bytes:

@@ -10,6 +10,7 @@ from device_sim.driver import Message
 from device_sim.happenings import Happening
 from device_sim.misbehaviour import PAST_EXPIRY_MS, Misbehaviour
 from device_sim.orders import BUSY, MOVING, Deed, Orders
+from device_sim.truth import Done
 from firmware_protocol.commands import AckResult, Command, CommandKind
 
 MOTOR_MS = (300, 1_500)
@@ -27,15 +28,6 @@ class Mouth(Protocol):
 
     def lose_power(self, device: int, *, forgets: bool) -> None:
         """It is back seconds later."""
-
-
-class Done(NamedTuple):
-    """One physical act, for judges."""
-
-    device_id: str
-    command: Command
-    began_ms: int
-    """Unix milliseconds when the device took the command; the motor ended up to a second and a half later."""
 
 
 class _Doing(NamedTuple):

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import msgspec
 from msgspec import Struct
 
-from device_sim.obedience import Done
 from device_sim.peek import Label
+from firmware_protocol.commands import Command
 
 Stamp = tuple[int, int]
 """(boot, seq)"""
@@ -45,6 +45,15 @@ class DeviceTruth:
     """Kept, and not receipted."""
     receipted: set[Stamp] = field(default_factory=set)
     kept_lost: int = 0
+
+
+class Done(NamedTuple):
+    """One physical act, for judges."""
+
+    device_id: str
+    command: Command
+    began_ms: int
+    """Unix milliseconds when the device took the command; the motor ended up to a second and a half later."""
 
 
 class Execution(Struct, frozen=True):

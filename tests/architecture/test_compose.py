@@ -117,7 +117,9 @@ def test_our_own_services_run_verbs_that_exist(services: Mapping[str, Mapping[st
 
 def filled(environment: Mapping[str, str]) -> dict[str, str]:
     """As compose gives it to the process, with a password, or a key, in each place of one."""
-    given = {name: re.sub(r"\$\{[^}]*\}", "0123456789abcdef" * 2, value) for name, value in environment.items()}
+    given = {
+        name: re.sub(r"\$\{[^}]*\}", "0123456789abcdef" * 2, value) for name, value in environment.items()
+    }
     return given | {name: new_key_encryption_key("a") for name in given if name == KEY_ENCRYPTION_KEY}
 
 

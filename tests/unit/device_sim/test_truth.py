@@ -2,9 +2,8 @@
 
 from io import StringIO
 
-from device_sim.obedience import Done
 from device_sim.peek import Label
-from device_sim.truth import SentReport, TruthLog, read_executions, read_truth
+from device_sim.truth import Done, SentReport, TruthLog, read_executions, read_truth
 from firmware_protocol.commands import Command, CommandKind
 
 
