@@ -7,7 +7,6 @@ from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 
 from gateway.backoff import Chance
 from gateway.command_ports import (
@@ -21,13 +20,7 @@ from gateway.command_ports import (
 )
 from gateway.core.command import SETTLED, TRANSITIONS, Happening, Phase
 from gateway.ports import StoreUnavailable
-from gateway.stores.command_rows import (
-    COMMAND_COLUMNS,
-    NEW_COMMAND_ROWS,
-    command_record,
-    new_command_arguments,
-    timeline_entry,
-)
+from gateway.stores.command_rows import COMMAND, command_of, new_commands_json, timeline_entry
 from gateway.stores.gathering import Gathering
 from gateway.stores.instants import instant
 from gateway.stores.notices import SETTLED_CHANNEL, Notices
@@ -44,22 +37,18 @@ ISSUING = 2
 MAX_ISSUED_AT_ONCE = 64
 """A transaction of 20 ms; larger ones keep their devices locked for longer and save nothing more."""
 
-_ISSUE = f"""
-    select outcome, {", ".join(f"(answer).{name.strip()}" for name in COMMAND_COLUMNS.split(","))}
-    from latchkey_issue_commands({NEW_COMMAND_ROWS}, %(keys)s::text[], %(digests)s::bytea[],
-        %(requested_at)s::timestamptz[], %(whys)s::text[], %(whats)s::jsonb[])
-""".encode()
+_ISSUE = b"select outcome, answer from latchkey_issue_commands(%(wanted)s::jsonb)"
 _ALREADY = f"""
-    select command_key.digest, {", ".join(f"command.{name.strip()}" for name in COMMAND_COLUMNS.split(","))}
+    select command_key.digest, {COMMAND}
     from command_key join command using (command_id)
     where command_key.principal = %(principal)s and command_key.key = %(key)s
 """.encode()
-_FIND = f"select {COMMAND_COLUMNS} from command where command_id = %(command_id)s".encode()
+_FIND = f"select {COMMAND} from command where command_id = %(command_id)s".encode()
 _TIMELINE = b"""
     select at, what, phase, detail from command_event where command_id = %(command_id)s order by event_no
 """
 _OF_DEVICE = f"""
-    select {COMMAND_COLUMNS} from command
+    select {COMMAND} from command
     where device_no = %(device_no)s and fence < coalesce(
         (select fence from command where command_id = %(before)s and device_no = %(device_no)s), {2**63 - 1})
     order by fence desc limit %(limit)s
@@ -68,7 +57,7 @@ _DONE = b"""
     select command_id from command
     where command_id = any(%(command_ids)s) and (settled_at is not null or phase = 'unconfirmed')
 """
-_SETTLE = statement("settle_command").replace(b"{columns}", COMMAND_COLUMNS.encode())
+_SETTLE = statement("settle_command")
 
 
 class PostgresCommandDesk:
@@ -100,8 +89,8 @@ class PostgresCommandDesk:
 
     async def already(self, principal: str, key: str, digest: bytes) -> Issued | KeyReused | None:
         """What the key stands for. Raises StoreUnavailable."""
-        for stored, *row in await self._rows(_ALREADY, {"principal": principal, "key": key}):
-            command = command_record(row)
+        for stored, text in await self._rows(_ALREADY, {"principal": principal, "key": key}):
+            command = command_of(text)
             return Issued(command, repeated=True) if stored == digest else KeyReused(command.command_id)
         return None
 
@@ -113,7 +102,7 @@ class PostgresCommandDesk:
     async def find(self, command_id: UUID) -> CommandRecord | None:
         """Raises StoreUnavailable."""
         rows = await self._rows(_FIND, {"command_id": command_id})
-        return command_record(rows[0]) if rows else None
+        return command_of(rows[0][0]) if rows else None
 
     async def timeline(self, command_id: UUID) -> Sequence[TimelineEntry]:
         """In the order it was written; empty for an unknown one. Raises StoreUnavailable."""
@@ -122,7 +111,7 @@ class PostgresCommandDesk:
     async def of_device(self, device_no: int, *, before: UUID | None, limit: int) -> Sequence[CommandRecord]:
         """Newest first, older than `before`. Raises StoreUnavailable."""
         arguments = {"device_no": device_no, "before": before, "limit": limit}
-        return [command_record(row) for row in await self._rows(_OF_DEVICE, arguments)]
+        return [command_of(text) for (text,) in await self._rows(_OF_DEVICE, arguments)]
 
     async def cancel(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
         """Cancelled when it was ISSUED, else unchanged. Raises KeyError for an unknown one, StoreUnavailable."""
@@ -152,7 +141,9 @@ class PostgresCommandDesk:
     async def _issue_batch(self, wanted: Sequence[NewCommand]) -> Sequence[IssueOutcome | Exception]:
         in_order = sorted(range(len(wanted)), key=lambda place: wanted[place].device.device_no)
         try:
-            rows = await self._rows(_ISSUE, _issue_arguments([wanted[place] for place in in_order]))
+            rows = await self._rows(
+                _ISSUE, {"wanted": new_commands_json([wanted[place] for place in in_order])}
+            )
         except (StoreUnavailable, psycopg.DataError, psycopg.IntegrityError) as error:
             # One of them may spoil it for all: a key that two use in other orders, a device that is gone.
             if len(wanted) == 1 or not _is_about_content(error):
@@ -186,7 +177,7 @@ class PostgresCommandDesk:
         }
         rows = await self._rows(_SETTLE, arguments)
         if rows:
-            return command_record(rows[0])
+            return command_of(rows[0][0])
         command = await self.find(command_id)
         if command is None:
             raise KeyError(command_id)
@@ -209,7 +200,7 @@ def _answers(command: CommandRecord) -> bool:
 def _issue_outcome(row: Sequence[Any]) -> IssueOutcome:
     if row[1] is None:
         raise StoreUnavailable("the key was forgotten in this very moment")
-    outcome, command = row[0], command_record(row[1:])
+    outcome, command = row[0], command_of(row[1])
     match outcome:
         case "issued" | "repeated":
             return Issued(command, repeated=outcome == "repeated")
@@ -224,26 +215,3 @@ def _is_about_content(error: Exception) -> bool:
     return not isinstance(error, StoreUnavailable) or isinstance(
         error.__cause__, psycopg.errors.DeadlockDetected
     )
-
-
-def _issue_arguments(wanted: Sequence[NewCommand]) -> dict[str, object]:
-    return {
-        **new_command_arguments(wanted),
-        "keys": [new.idempotency_key for new in wanted],
-        "digests": [new.request_digest for new in wanted],
-        "requested_at": [instant(new.requested_ms) for new in wanted],
-        "whys": [new.why for new in wanted],
-        "whats": [Jsonb(_what(new)) for new in wanted],
-    }
-
-
-def _what(new: NewCommand) -> dict[str, object]:
-    """For the audit log."""
-    return {
-        "command": str(new.command_id),
-        "kind": new.kind.name.lower(),
-        "slot": new.slot,
-        "settings": dict(new.settings),
-        "claim": new.claim_id,
-        "not_after_ms": new.not_after_ms,
-    }

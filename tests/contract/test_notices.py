@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.core.command import Happening
+from firmware_protocol.commands import CommandKind
+from gateway.core.command import Happening, Phase
+from gateway.stores.command_rows import command_heard
 from gateway.stores.notices import DEVICES_CHANNEL, SETTLED_CHANNEL, Notices, command_channel
-from tests.support.command_world import LANE, PostgresWorld, moved, sent
+from tests.support.command_world import LANE, PostgresWorld, issued, moved, sent
 from tests.support.stored import ask
 from tests.support.waiting import until_async
 
@@ -47,8 +49,19 @@ async def test_issuing_and_settling_and_suspending_are_noticed(ear: Ear, databas
     command = await moved(world, await sent(world), Happening.DONE)
     ask(database, "update device set status = 3 where device_id = %s", (command.device_id,))
     await until_async(lambda: (DEVICES_CHANNEL, "") in ear.heard)
-    assert (command_channel(LANE), "") in ear.heard
-    assert (SETTLED_CHANNEL, str(command.command_id)) in ear.heard
+    told = {name: command_heard(payload) for name, payload in ear.heard}
+    ordered = told[command_channel(LANE)]
+    assert ordered is not None
+    assert (ordered.command_id, ordered.phase) == (command.command_id, Phase.ISSUED)
+    assert told[SETTLED_CHANNEL] == command
+    await world.close()
+
+
+async def test_a_command_too_long_for_a_notice_is_told_by_its_id(ear: Ear, database: str) -> None:
+    world = PostgresWorld(database)
+    long = await issued(world, kind=CommandKind.CONFIGURE, settings={f"n{n}": "x" * 120 for n in range(70)})
+    await until_async(lambda: (command_channel(LANE), str(long.command_id)) in ear.heard)
+    assert command_heard(str(long.command_id)) is None
     await world.close()
 
 

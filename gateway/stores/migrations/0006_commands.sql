@@ -94,6 +94,34 @@ create unique index incident_once on incident (command_id, kind) where command_i
 create index incident_by_operator on incident (operator_id, incident_no desc);
 create index incident_by_age on incident (at);
 
+-- A command as programs read it: names as in their code, times in Unix milliseconds.
+create function latchkey_command_json(one command) returns text language sql stable as $$
+    select json_build_object(
+        'command_id', one.command_id, 'operator_id', one.operator_id, 'device_no', one.device_no,
+        'device_id', one.device_id, 'model', one.model, 'firmware', one.firmware, 'kind', one.kind, 'slot', one.slot,
+        'settings', one.settings, 'boot', one.boot, 'fence', one.fence,
+        'issued_ms', floor(extract(epoch from one.issued_at) * 1000)::bigint,
+        'not_after_ms', floor(extract(epoch from one.not_after) * 1000)::bigint,
+        'phase', one.phase, 'revision', one.revision, 'lease_no', one.lease_no,
+        'sent_ms', floor(extract(epoch from one.sent_at) * 1000)::bigint,
+        'settled_ms', floor(extract(epoch from one.settled_at) * 1000)::bigint,
+        'reason', one.reason, 'requested_by', one.requested_by, 'claim_id', one.claim_id,
+        'openings_before', one.openings_before, 'unit_before', one.unit_before
+    )::text
+$$;
+
+create function latchkey_instant(unix_ms bigint) returns timestamptz language sql immutable as $$
+    select to_timestamp(unix_ms / 1000.0)
+$$;
+
+-- Whoever hears it need not ask; what is too long for a notice (8,000 bytes) is asked for by its id.
+create function latchkey_notify_command(channel text, one command) returns void language plpgsql as $$
+declare
+    told text := latchkey_command_json(one);
+begin
+    perform pg_notify(channel, case when octet_length(told) < 7900 then told else one.command_id::text end);
+end $$;
+
 -- One command into being, or the reason why not: key, fence, command, story, notice. Answers with one of issued,
 -- repeated, key_reused, slot_busy, and with the command that this is about.
 create function latchkey_issue_command(
@@ -146,31 +174,115 @@ begin
     values (asked.operator_id, asked.command_id, asked_at, 'requested', 'issued', '{}'),
            (asked.operator_id, asked.command_id, asked.issued_at, 'issued', 'issued',
             jsonb_build_object('fence', asked.fence));
-    perform pg_notify('lk_cmd_' || lpad(to_hex(asked.shard::int), 2, '0'), '');
+    perform latchkey_notify_command('lk_cmd_' || lpad(to_hex(asked.shard::int), 2, '0'), answer);
 end $$;
 
 -- A batch of them in one transaction, each with its row in the audit log; in the order given, which must be that of
 -- device numbers, so that two batches cannot wait for each other.
-create function latchkey_issue_commands(
-    asked command[], keys text[], digests bytea[], asked_at timestamptz[], whys text[], whats jsonb[]
-) returns table (outcome text, answer command) language plpgsql as $$
+create function latchkey_issue_commands(wanted jsonb) returns table (outcome text, answer text) language plpgsql as $$
 declare
     one record;
+    told record;
+    place int := 0;
     issued int[] := '{}';
 begin
-    for place in 1 .. cardinality(asked) loop
-        select * into one
-        from latchkey_issue_command(asked[place], keys[place], digests[place], asked_at[place]);
-        outcome := one.outcome;
-        answer := one.answer;
+    for one in
+        select * from jsonb_to_recordset(wanted) as new (
+            command_id uuid, operator_id int, device_no int, device_id text, shard smallint, model text, firmware text,
+            kind smallint, one_shot boolean, slot smallint, settings jsonb, boot bigint, last_fence bigint,
+            requested_ms bigint, issued_ms bigint, not_after_ms bigint, requested_by text, claim_id text,
+            openings_before bigint, unit_before text, key text, digest text)
+    loop
+        -- As the table has its columns; the fence is the last one the caller knows of, the command gets its own.
+        select * into told from latchkey_issue_command(
+            row(one.command_id, one.operator_id, one.device_no, one.device_id, one.shard, one.model, one.firmware,
+                one.kind, one.one_shot, one.slot, one.settings, one.boot, one.last_fence,
+                latchkey_instant(one.issued_ms), latchkey_instant(one.not_after_ms), 'issued', 1, 0, null, null, '',
+                one.requested_by, one.claim_id, one.openings_before, one.unit_before)::command,
+            one.key, decode(one.digest, 'hex'), latchkey_instant(one.requested_ms)
+        );
+        outcome := told.outcome;
+        answer := latchkey_command_json(told.answer);
         if outcome = 'issued' then
             issued := issued || place;
         end if;
+        place := place + 1;
         return next;
     end loop;
     -- Last, because it takes the lock of the chain, and all other locks are held by then.
     perform audit_append(
-        asked[place].operator_id, asked[place].requested_by, split_part(asked[place].requested_by, ':', 1),
-        'command_issue', 'device:' || asked[place].device_id, whys[place], null, whats[place]
-    ) from unnest(issued) as place;
+        new.operator_id, new.requested_by, split_part(new.requested_by, ':', 1), 'command_issue',
+        'device:' || new.device_id, new.why, null, new.what
+    )
+    from unnest(issued) as at_place,
+        jsonb_to_record(wanted -> at_place) as new (
+            operator_id int, requested_by text, device_id text, why text, what jsonb);
+end $$;
+
+-- SENT is recorded only for what is still ISSUED and in time, in a lane that is still the owner's under this lease
+-- number. A claim that waited here for another finds the phase changed.
+create function latchkey_claim_commands(asked jsonb, claimer text, at timestamptz) returns setof text
+language plpgsql as $$
+declare
+    one record;
+    claimed command;
+begin
+    for one in
+        select * from jsonb_to_recordset(asked) as ours (command_id uuid, lane text, lease_no bigint)
+        -- In one order, so that two owners cannot wait for each other.
+        order by command_id
+    loop
+        update command
+        set phase = 'sent', revision = command.revision + 1, lease_no = lease.lease_no, sent_at = at
+        from lease
+        where command.command_id = one.command_id and command.phase = 'issued'
+            and command.not_after > clock_timestamp()
+            and lease.lane = one.lane and lease.lease_no = one.lease_no and lease.owner = claimer
+            and lease.expires_at > clock_timestamp()
+        returning command.* into claimed;
+        continue when not found;
+        insert into command_event (operator_id, command_id, at, what, phase, detail)
+        values (claimed.operator_id, claimed.command_id, at, 'claimed', 'sent',
+                jsonb_build_object('owner', claimer, 'lease_no', claimed.lease_no));
+        return next latchkey_command_json(claimed);
+    end loop;
+end $$;
+
+-- Each command moves from the revision it was judged at, or not at all.
+create function latchkey_move_commands(asked jsonb) returns setof text language plpgsql as $$
+declare
+    one record;
+    moved command;
+begin
+    for one in
+        select move.* , judged.settled_ms
+        from jsonb_to_recordset(asked) as judged (move jsonb, settled_ms bigint),
+            jsonb_to_record(judged.move) as move (
+                command_id uuid, from_revision int, "to" text, reason text, entries jsonb, incidents jsonb)
+        -- In one order, so that two movers cannot wait for each other.
+        order by move.command_id
+    loop
+        update command
+        set phase = one."to", revision = command.revision + 1,
+            reason = case when one.reason = '' then command.reason else one.reason end,
+            settled_at = coalesce(command.settled_at, latchkey_instant(one.settled_ms))
+        where command.command_id = one.command_id and command.revision = one.from_revision
+        returning command.* into moved;
+        continue when not found;
+        insert into command_event (operator_id, command_id, at, what, phase, detail)
+        select moved.operator_id, moved.command_id, latchkey_instant(entry.at_ms), entry.what, entry.phase, entry.detail
+        from jsonb_to_recordset(one.entries) as entry (at_ms bigint, what text, phase text, detail jsonb);
+        if one.incidents <> '[]' then
+            insert into incident (operator_id, device_no, kind, at, command_id, detail)
+            select found.operator_id, found.device_no, found.kind, latchkey_instant(found.at_ms), found.command_id,
+                   found.detail
+            from jsonb_to_recordset(one.incidents) as found (
+                operator_id int, device_no int, kind text, at_ms bigint, command_id uuid, detail jsonb)
+            on conflict (command_id, kind) where command_id is not null do nothing;
+        end if;
+        if moved.settled_at is not null or moved.phase = 'unconfirmed' then
+            perform latchkey_notify_command('lk_settled', moved);
+        end if;
+        return next latchkey_command_json(moved);
+    end loop;
 end $$;
