@@ -233,7 +233,7 @@ async def test_gateways_that_answer_the_same_hello_at_once_agree(database: str) 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(-5000, 20_000)), max_size=12))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_boots_rise_and_a_power_on_has_one(database: str, said: Sequence[tuple[int, int]]) -> None:
-    ask(database, "truncate device, device_boot cascade")
+    ask(database, "delete from device")
     register(database, A)
     registry = PostgresRegistry(database, StillClock())
     of_power_on: dict[int, int] = {}

@@ -16,6 +16,7 @@ from cli.child_process import ChildProcess
 from cli.stack import CHECKOUT, Stack
 from firmware_protocol.messages import DeviceId
 from tests.support.gateway_rig import GatewayRig
+from tests.support.processes import bearer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.e2e
@@ -43,7 +44,8 @@ class World:
     def believed(self) -> dict[str, Any]:
         """What the API tells of the device."""
         address = f"http://127.0.0.1:{self._api.http_port}/v1/devices/{DEVICE}"
-        with urllib.request.urlopen(address, timeout=30) as answer:
+        request = urllib.request.Request(address, headers=bearer(self._api))
+        with urllib.request.urlopen(request, timeout=30) as answer:
             told: dict[str, Any] = json.load(answer)
             return told
 
