@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ from gateway.stores.registration import NewDevice, bulk_register
 from tests.support.gateway_rig import bridge
 from tests.support.obedient_bike import ObedientBike
 from tests.support.processes import ChildProcess, bearer, running
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 
 MODELS = (
     DeviceModel("obeying-bike", Kind.BIKE, heartbeat_s=300, quiet_after_s=600, lost_after_s=6_000),
@@ -59,14 +60,18 @@ def unlock_rig(stack: Stack, dsn: str, folder: Path, **settings: str) -> Iterato
         wanted = [NewDevice(one, MODELS[0].model) for one in BIKES] + [NewDevice(CABINET, MODELS[1].model)]
         bulk_register(connection, MODELS, wanted)
     stack.broker.set_devices(dict.fromkeys(BIKES, "secret"))
-    keys = asyncio.run(_keys(dsn, KeyWrapping.from_environment(environment)))
     with ExitStack() as ending:
+        # Not this thread's: a test with a browser has a loop running in it.
+        loop = ending.enter_context(_loop_of_its_own())
+        keys = asyncio.run_coroutine_threadsafe(
+            _keys(dsn, KeyWrapping.from_environment(environment)), loop
+        ).result(60)
         gateway = ending.enter_context(running("gateway", environment, folder / "gateway"))
         api = ending.enter_context(running("api", environment, folder / "api"))
         port = stack.broker.device_port
         bikes = {one: ObedientBike(port, one, "secret", keys[one], MODELS[0].model, fix=_beside(number))
                  for number, one in enumerate(BIKES)}  # fmt: skip
-        ending.enter_context(_riding(bikes))
+        ending.enter_context(_riding(bikes, loop))
         slots = tuple(Slot(number, unit_id=f"PB{number}", charge_pct=80) for number in range(1, 5))
         with bridge(stack) as speaker:
             speaker.report(CABINET, Report(seq=1, fix=_beside(3), slots=slots)).wait_for_publish(30)
@@ -89,35 +94,39 @@ async def _keys(dsn: str, wrapping: KeyWrapping) -> dict[DeviceId, DeviceKey]:
 
 
 @contextmanager
-def _riding(bikes: Mapping[DeviceId, ObedientBike]) -> Iterator[None]:
-    """All of them on a loop of their own, each once welcomed and reported."""
+def _loop_of_its_own() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="bikes")
     thread.start()
-
-    async def welcomed(bike: ObedientBike) -> None:
-        await bike.online.wait()
-        while not bike.session.boot:
-            await asyncio.sleep(0.02)
-        await bike.report()
-
     try:
-        running_bikes = [asyncio.run_coroutine_threadsafe(bike.run(), loop) for bike in bikes.values()]
-        for bike in bikes.values():
-            asyncio.run_coroutine_threadsafe(welcomed(bike), loop).result(60)
-        yield
-        for one in running_bikes:
-            one.cancel()
-        asyncio.run_coroutine_threadsafe(_all_ended(), loop).result(30)
+        yield loop
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
 
 
-async def _all_ended() -> None:
-    """Whatever was cancelled has said goodbye."""
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.wait(others) if others else None
+def _is_welcomed(bike: ObedientBike) -> bool:
+    return bike.session.boot > 0
+
+
+@contextmanager
+def _riding(bikes: Mapping[DeviceId, ObedientBike], loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Each once welcomed and reported."""
+
+    async def begun() -> list["asyncio.Task[None]"]:
+        tasks = [asyncio.create_task(bike.run()) for bike in bikes.values()]
+        for bike in bikes.values():
+            await bike.online.wait()
+            await until_async(partial(_is_welcomed, bike), what="welcomed")
+            await bike.report()
+        return tasks
+
+    async def ended() -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    tasks = asyncio.run_coroutine_threadsafe(begun(), loop).result(60)
+    yield
+    asyncio.run_coroutine_threadsafe(ended(), loop).result(30)

@@ -26,7 +26,7 @@ export class Card {
   private readonly why = el("div", { class: "why", "aria-live": "polite" });
   private readonly facts = el("dl", { class: "facts" });
   private readonly slots = el("div");
-  private readonly orders = new Orders();
+  private readonly orders = new Orders(() => void this.ask());
   private readonly history = el("div", { class: "history" });
   private readonly trouble = el("p", { class: "trouble", role: "alert" });
   private shown: MapDevice | null = null;

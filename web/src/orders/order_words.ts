@@ -25,10 +25,24 @@ const HAPPENED: Readonly<Record<string, string>> = {
   settled: "Settled",
 };
 
+/** What a person reads of the details of a line; numbers for programs stay with the API. */
+const SAID: Readonly<Record<string, (value: string) => string>> = {
+  result: plain,
+  why: plain,
+  reason: (value) => (value === "success" ? "" : plain(value)),
+  kind: plain,
+  owner: (value) => `by ${value}`,
+  copy: (value) => (value === "1" ? "" : `copy ${value}`),
+};
+
 export function lineWords(line: Line): string {
   const words = HAPPENED[line.what] ?? sentence(line.what);
-  const said = Object.values(line.detail).filter((value) => value !== "").map((value) => value.replaceAll("_", " "));
+  const said = Object.entries(line.detail).map(([name, value]) => SAID[name]?.(value) ?? "").filter((value) => value !== "");
   return said.length > 0 ? `${words}: ${said.join(", ")}` : words;
+}
+
+function plain(value: string): string {
+  return value.replaceAll("_", " ");
 }
 
 const ENDED: Readonly<Record<string, string>> = {
@@ -45,7 +59,7 @@ const ENDED: Readonly<Record<string, string>> = {
 /** How it stands, in a sentence. */
 export function phaseWords(command: Command): string {
   const words = ENDED[command.phase] ?? "On its way…";
-  return command.reason === "" ? words : `${words} (${command.reason.replaceAll("_", " ")})`;
+  return command.reason === "" ? words : `${words} (${plain(command.reason)})`;
 }
 
 /** Good, bad or open, for the colour. */

@@ -18,8 +18,10 @@ export class Orders {
   private device: Pick<DeviceState, "id" | "kind"> | null = null;
   private slot = 0;
   private asked = 0;
+  private busy = false;
 
-  constructor() {
+  /** `onEnd` is told when nothing more happens: what the device is like may have changed. */
+  constructor(private readonly onEnd: () => void) {
     this.element.append(this.buttons, this.story);
   }
 
@@ -28,6 +30,7 @@ export class Orders {
     this.asked += 1;
     this.device = null;
     this.slot = 0;
+    this.busy = false;
     this.buttons.replaceChildren();
     this.story.replaceChildren();
   }
@@ -40,11 +43,12 @@ export class Orders {
     this.buttons.replaceChildren(...wishesFor(state, slot).map((wish) => el("button",
       { class: wish.kind === "locate" ? "wish" : "wish main", type: "button", "data-kind": wish.kind, onclick: () => void this.order(wish) },
       wishWords(wish))));
+    this.enable(!this.busy);
   }
 
   private async order(wish: Wish): Promise<void> {
     const device = this.device;
-    if (device === null) return;
+    if (device === null || this.busy) return;
     const asked = ++this.asked;
     this.enable(false);
     this.story.replaceChildren(el("p", { class: "open", role: "status" }, "Asking…"));
@@ -58,7 +62,10 @@ export class Orders {
       const words = error instanceof Unanswered ? error.message : "Something unexpected went wrong on this page.";
       this.story.replaceChildren(el("p", { class: "bad", role: "alert" }, words));
     } finally {
-      if (asked === this.asked) this.enable(true);
+      if (asked === this.asked) {
+        this.enable(true);
+        this.onEnd();
+      }
     }
   }
 
@@ -75,7 +82,9 @@ export class Orders {
   }
 
   private enable(enabled: boolean): void {
-    for (const button of this.buttons.querySelectorAll("button")) button.disabled = !enabled;
+    this.busy = !enabled;
+    // Not `disabled`: that would take the focus away from whoever uses the keyboard.
+    for (const button of this.buttons.querySelectorAll("button")) button.setAttribute("aria-disabled", String(this.busy));
   }
 }
 
