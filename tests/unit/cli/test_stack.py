@@ -22,6 +22,8 @@ from pathlib import Path
 from cli.stack import Stack
 # A shell's background job starts with Ctrl-C ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# And whoever runs the tests under nohup does not mean these.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with Stack.started(Path(sys.argv[1])) as stack:
     print(*(server.pid for server in stack.servers), flush=True)
     sys.stdin.read()
