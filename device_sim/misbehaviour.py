@@ -39,7 +39,8 @@ QUIRKS: Mapping[Misbehaviour, str] = {
 
 LATE_ACK_MS = (3_000, 20_000)
 """Some still within the ten seconds of an unlock, most after the end of it."""
-PAST_EXPIRY_MS = (500, 2_500)
+PAST_EXPIRY_MS = (2_100, 4_000)
+"""Later than a motor may still turn that was started in time."""
 
 
 class BadMisbehaviour(ValueError):

@@ -112,7 +112,8 @@ TRANSITIONS: Final[dict[tuple[Phase, Happening], Phase]] = {
     **{(phase, _H.ACK_FAILED): _P.FAILED for phase in (_P.SENT, _P.ACCEPTED, _P.UNCONFIRMED)},
     **{(phase, _H.DONE): _P.CONFIRMED for phase in (*OUT, _P.UNCONFIRMED)},
     **{(phase, _H.DONE_LATE): _P.EXECUTED_LATE for phase in (*OUT, _P.UNCONFIRMED)},
-    **{(phase, _H.NOT_DONE): _P.FAILED for phase in (_P.EXECUTED, _P.UNCONFIRMED)},
+    # A report overtakes an answer now and then; what sensors say stands, whatever the device says of it later.
+    **{(phase, _H.NOT_DONE): _P.FAILED for phase in (*OUT, _P.UNCONFIRMED)},
     **{(phase, _H.DEADLINE): _P.UNCONFIRMED for phase in OUT},
     (_P.UNCONFIRMED, _H.ABANDON): _P.ABANDONED,
 }

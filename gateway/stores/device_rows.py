@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from firmware_protocol.messages import DeviceId
-from gateway.core.device import Crs, DeviceModel, DeviceRecord, Kind, Status
+from gateway.core.device import Crs, DeviceModel, DeviceRecord, Kind, Quirk, Status
 
 DEVICE_COLUMNS = (
     "device_no, device_id, operator_id, model, status, public_id, marker, boot, power_on_id, "
     "home_lat_e7, home_lon_e7"
 )
 MODEL_COLUMNS = (
-    "model, kind, heartbeat_s, quiet_after_s, lost_after_s, battery_low_pct, slot_count, auto_register, crs"
+    "model, kind, heartbeat_s, quiet_after_s, lost_after_s, battery_low_pct, slot_count, auto_register, crs, quirks"
 )
 
 
@@ -44,6 +44,7 @@ def device_model(row: Sequence[Any]) -> DeviceModel:
         slot_count=row[6],
         auto_register=row[7],
         crs=Crs(row[8]),
+        quirks=tuple(map(Quirk, row[9])),
     )
 
 

@@ -37,12 +37,12 @@ _TAKEN_MARKERS = b"""
 """
 _SAVE_MODEL = b"""
     insert into device_model (model, operator_id, kind, heartbeat_s, quiet_after_s, lost_after_s, battery_low_pct,
-        slot_count, auto_register, crs)
-    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        slot_count, auto_register, crs, quirks)
+    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     on conflict (model) do update set kind = excluded.kind, heartbeat_s = excluded.heartbeat_s,
         quiet_after_s = excluded.quiet_after_s, lost_after_s = excluded.lost_after_s,
         battery_low_pct = excluded.battery_low_pct, slot_count = excluded.slot_count,
-        auto_register = excluded.auto_register
+        auto_register = excluded.auto_register, quirks = excluded.quirks
 """
 
 
@@ -111,6 +111,7 @@ def model_row(model: DeviceModel) -> tuple[object, ...]:
         model.slot_count,
         model.auto_register,
         int(model.crs),
+        [quirk.value for quirk in model.quirks],
     )
 
 

@@ -3,9 +3,10 @@
 import psycopg
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from firmware_protocol.messages import DeviceId
-from gateway.core.device import DeviceRecord, Status
+from gateway.core.device import DeviceRecord, Quirk, Status
 from gateway.stores.device_rows import (
     DEVICE_COLUMNS,
     MODEL_COLUMNS,
@@ -27,8 +28,10 @@ def test_64_bits_survive_a_bigint(number: int) -> None:
 def test_models_come_back_as_they_were_registered(database: str) -> None:
     with psycopg.connect(database) as connection:
         bulk_register(connection, [BIKE, CABINET], [])
+        quirky = structs.replace(CABINET, quirks=tuple(Quirk))
+        bulk_register(connection, [quirky], [])
     rows = ask(database, f"select {MODEL_COLUMNS} from device_model order by model")
-    assert [device_model(row) for row in rows] == [BIKE, CABINET]
+    assert [device_model(row) for row in rows] == [BIKE, quirky]
 
 
 def test_a_device_comes_back_with_its_home_and_status(database: str) -> None:

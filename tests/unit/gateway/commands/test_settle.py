@@ -38,6 +38,17 @@ async def test_a_word_without_an_opening_is_a_contradiction() -> None:
     assert gateway.incidents() == ["evidence_contradicts_ack"]
 
 
+async def test_a_report_that_overtakes_the_word_it_contradicts_settles_all_the_same() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    await gateway.answer(command, AckResult.ACCEPTED)
+    await gateway.senses(1, 100, Bolt.CLOSED)
+    assert (gateway.phase(command), gateway.row(command).reason) == (Phase.FAILED, "did_not_open")
+    await gateway.answer(command, AckResult.EXECUTED)
+    assert gateway.phase(command) is Phase.FAILED
+    assert gateway.incidents() == ["evidence_contradicts_ack"]
+
+
 async def test_late_evidence_still_settles() -> None:
     gateway = CommandGateway()
     opened, stayed = CommandGateway(), CommandGateway()

@@ -32,6 +32,7 @@ EXPECTED = {
         H.ACK_FAILED: P.FAILED,
         H.DONE: P.CONFIRMED,
         H.DONE_LATE: P.EXECUTED_LATE,
+        H.NOT_DONE: P.FAILED,
     },
     P.ACCEPTED: {
         H.DEADLINE: P.UNCONFIRMED,
@@ -41,6 +42,7 @@ EXPECTED = {
         H.ACK_FAILED: P.FAILED,
         H.DONE: P.CONFIRMED,
         H.DONE_LATE: P.EXECUTED_LATE,
+        H.NOT_DONE: P.FAILED,
     },
     P.EXECUTED: {
         H.DEADLINE: P.UNCONFIRMED,
