@@ -21,6 +21,9 @@ class IngestCounters(Protocol):
     def beyond_quota(self, device_id: DeviceId, count: int) -> None:
         """Reports of one read that their devices had no room for; one of these devices."""
 
+    def sightings_beyond(self, device_id: DeviceId, count: int) -> None:
+        """Places of units that their devices had no room for in this hour; one of these devices."""
+
     def receipted(self, count: int) -> None:
         """Kept reports named in receipts."""
 

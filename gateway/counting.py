@@ -14,7 +14,7 @@ class MetricCounters:
     """Implements `counters.IngestCounters`."""
 
     def __init__(self) -> None:
-        self._loud: set[DeviceId] = set()
+        self._loud: set[tuple[str, DeviceId]] = set()
 
     def batch_stored(self, *, rows: int, doubtful: int, doubled: int, newest_received_ms: int) -> None:
         telemetry.STORED_ROWS.inc(rows + doubtful - doubled)
@@ -37,11 +37,11 @@ class MetricCounters:
 
     def beyond_quota(self, device_id: DeviceId, count: int) -> None:
         telemetry.BEYOND_QUOTA.inc(count)
-        if device_id not in self._loud:
-            if len(self._loud) >= MAX_LOUD:
-                self._loud.clear()
-            self._loud.add(device_id)
-            log.warning("device_beyond_quota", device=device_id)
+        self._name_once("device_beyond_quota", device_id)
+
+    def sightings_beyond(self, device_id: DeviceId, count: int) -> None:
+        telemetry.SIGHTINGS_BEYOND.inc(count)
+        self._name_once("device_sights_too_many_units", device_id)
 
     def receipted(self, count: int) -> None:
         telemetry.RECEIPTS.inc(count)
@@ -67,3 +67,10 @@ class MetricCounters:
     def shard_rebuilt(self, shard: int, states: int) -> None:
         telemetry.REBUILDS.inc()
         log.warning("shard_rebuilt", lane=shard, states=states)
+
+    def _name_once(self, event: str, device_id: DeviceId) -> None:
+        if (event, device_id) not in self._loud:
+            if len(self._loud) >= MAX_LOUD:
+                self._loud.clear()
+            self._loud.add((event, device_id))
+            log.warning(event, device=device_id)

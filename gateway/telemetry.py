@@ -45,6 +45,9 @@ BEYOND_QUOTA = _counter(
     "reports_beyond_quota",
     "Reports beyond LATCHKEY_REPORTS_PER_DEVICE: acknowledged, not stored",
 )
+SIGHTINGS_BEYOND = _counter(
+    "sightings_beyond_quota", "Places of units beyond what one device may note in an hour: not stored"
+)
 ANNOUNCED = _counter("announced_changes", "Changes of live state that maps were told of")
 MISMATCHED = _counter("mismatched_states", "Live states another writer had changed in between")
 ONLY_LATE = _counter("only_late_devices", "Devices whose numbering went back, so that all they say is late")

@@ -14,6 +14,7 @@ from gateway.ingest.beliefs import Beliefs, steps_of
 from gateway.ingest.filing import DeviceReports, Filing, GivenSeqs, file_reports
 from gateway.ingest.held_saves import HeldSaves
 from gateway.ingest.receipts import publish_receipts
+from gateway.ingest.sighting_quota import SightingQuota
 from gateway.ingest.silence_wheel import SilenceWheel
 from gateway.ingest.state_cache import CachedState
 from gateway.ports import (
@@ -24,6 +25,7 @@ from gateway.ports import (
     HistoryStore,
     QuarantinedFrame,
     Registry,
+    UnitSighting,
 )
 
 HEARTBEATS_ONLY_LATE = 3
@@ -55,6 +57,7 @@ class TakeReports:
     def __init__(self, ports: ReportPorts) -> None:
         self._ports = ports
         self._saves = HeldSaves()
+        self._sighted = SightingQuota()
         self._tried: GivenSeqs | None = None
         """Not None when the batch that is given next was tried before, so its rows may be committed already."""
 
@@ -81,17 +84,19 @@ class TakeReports:
             return frozenset()
         newest_ms = max((one.arrived.received_ms for one in admission.admitted), default=0)
         saves = self._saves.due(newest_ms)
+        sightings = self._sighted.due(filing.sightings, newest_ms)
         batch = HistoryBatch(
             filing.rows,
             filing.doubtful,
             refused,
-            filing.sightings,
+            sightings,
             saves,
             meanwhile=lambda: filing.steps.extend(steps_of(filing.by_device)),
         )
         tried, self._tried = self._tried is not None, filing.given
         appended = await self._ports.history.append(batch)
         self._saves.written(saves)
+        self._note_sighted(filing, sightings)
         self._note_committed(filing, newest_ms)
         counters = self._ports.counters
         counters.batch_stored(
@@ -103,6 +108,16 @@ class TakeReports:
         for reason, count in Counter(_reasons(refused, appended)).items():
             counters.refused(reason, count)
         return appended.stamp_reused | appended.refused
+
+    def _note_sighted(self, filing: Filing, due: Sequence[UnitSighting]) -> None:
+        if not filing.sightings:
+            return
+        self._sighted.written(due)
+        if beyond := len(filing.sightings) - len(due):
+            written = {id(seen) for seen in due}
+            loud = next(seen.device_no for seen in filing.sightings if id(seen) not in written)
+            names = {reports.device.device_no: device_id for device_id, reports in filing.by_device.items()}
+            self._ports.counters.sightings_beyond(names[loud], beyond)
 
     async def _offer(self, filing: Filing) -> None:
         """Each stored report of a device with something open may settle it, not only the newest."""

@@ -21,7 +21,7 @@ from gateway.stores.history_staging import (
     stamp_of,
     store_staged,
 )
-from gateway.stores.history_trimming import Trimmed, trim
+from gateway.stores.history_trimming import LOOK_AT_QUARANTINE_EVERY, Trimmed, bound_quarantine, trim
 from gateway.stores.instants import instant
 from gateway.stores.packed_rows import CANNOT_BE_PACKED, COLUMNS, pack_rows
 from gateway.stores.postgres_link import PostgresLink
@@ -55,6 +55,8 @@ class PostgresHistory:
         self._trim_link = PostgresLink(dsn, name="trim")
         """No batch waits for a partition to be dropped."""
         self._days_ready: set[int] = set()
+        self._put_aside = 0
+        """Frames given to the quarantine since its rows were last bounded."""
 
     async def open(self, now_ms: int) -> None:
         """Connects and makes the partitions of today, so that no report waits for either.
@@ -71,7 +73,9 @@ class PostgresHistory:
         if late:
             on_time = [row for row in batch.rows if not is_late(row)]
             rows = _Rows(on_time, [*late, *batch.doubtful])
-        return await self._link.run(lambda connection: self._append(connection, batch, rows))
+        appended = await self._link.run(lambda connection: self._append(connection, batch, rows))
+        self._put_aside += len(batch.quarantined) + len(appended.stamp_reused) + len(appended.refused)
+        return appended
 
     async def trim(self, now_ms: int) -> Trimmed:
         """Makes partitions ahead and drops what is past its retention; harmless to repeat.
@@ -87,6 +91,10 @@ class PostgresHistory:
 
     async def _append(self, connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
         await self._make_partitions(connection, rows)
+        if self._put_aside >= LOOK_AT_QUARANTINE_EVERY:
+            # Whoever floods it waits for this too: between two trims it cannot fill the disk.
+            await bound_quarantine(connection)
+            self._put_aside = 0
         store = _store
         races = 0
         while races < MAX_RACES:

@@ -15,12 +15,24 @@ QUARANTINE_RETENTION_DAYS = 30
 MAX_QUARANTINE_ROWS = 100_000
 """At the frame limit 1.6 GB; the oldest go first."""
 
+LOOK_AT_QUARANTINE_EVERY = 10_000
+"""Frames put into it: a flood between two trims goes so far beyond the bound."""
+
+QUARANTINE_ROWS_AT_ONCE = 20_000
+"""Twice what came since the last look, so that it catches up; below a second."""
+
+MAX_SIGHTINGS_OF_A_DEVICE = 50_000
+"""A cabinet with 96 slots that empties five times a day, for 90 days."""
+
 BOOT_RETENTION_DAYS = 100
 """Beyond the 90 days of raw history and the ring of a device that was away: its newest boot is kept for ever."""
 
-_DELETE_OLD_QUARANTINE = """
-    delete from quarantine where received_at < %(before)s
-       or quarantine_no <= (select quarantine_no from quarantine order by quarantine_no desc offset %(rows)s limit 1)
+_DELETE_OLD_QUARANTINE = "delete from quarantine where received_at < %(before)s"
+_DELETE_QUARANTINE_BEYOND = """
+    delete from quarantine where quarantine_no in (
+        select quarantine_no from quarantine where quarantine_no <= (
+            select quarantine_no from quarantine order by quarantine_no desc offset %(rows)s limit 1)
+        order by quarantine_no limit %(at_once)s)
 """
 _DELETE_OLD_BOOTS = """
     delete from device_boot using device
@@ -28,11 +40,19 @@ _DELETE_OLD_BOOTS = """
       and device_boot.boot < device.boot
 """
 
-
-# Where a unit was seen last is never forgotten.
+# Where a unit was seen last is never forgotten,
 _DELETE_OLD_SIGHTINGS = """
     delete from unit_sighting old where old.at < %(before)s and exists (
         select from unit_sighting newer where newer.unit_id = old.unit_id and newer.sighting_no > old.sighting_no)
+"""
+# but by a device that draws ever new units.
+_DELETE_SIGHTINGS_BEYOND = """
+    delete from unit_sighting old using (
+        select device_no, (
+            select sighting_no from unit_sighting newer where newer.device_no = loud.device_no
+            order by sighting_no desc offset %(rows)s limit 1) as last
+        from (select device_no from unit_sighting group by device_no having count(*) > %(rows)s) loud
+    ) bound where old.device_no = bound.device_no and old.sighting_no <= bound.last
 """
 
 
@@ -64,12 +84,12 @@ async def trim(connection: AsyncConnection, now_ms: int) -> Trimmed:
             connection, "delete from history_late where received_at < %(before)s", before=raw_before
         )
         quarantined = await _deleted(
-            connection,
-            _DELETE_OLD_QUARANTINE,
-            before=now - timedelta(days=QUARANTINE_RETENTION_DAYS),
-            rows=MAX_QUARANTINE_ROWS,
+            connection, _DELETE_OLD_QUARANTINE, before=now - timedelta(days=QUARANTINE_RETENTION_DAYS)
         )
+        while gone := await bound_quarantine(connection):
+            quarantined += gone
         sightings = await _deleted(connection, _DELETE_OLD_SIGHTINGS, before=raw_before)
+        sightings += await _deleted(connection, _DELETE_SIGHTINGS_BEYOND, rows=MAX_SIGHTINGS_OF_A_DEVICE)
         boots = await _deleted(
             connection, _DELETE_OLD_BOOTS, before=now - timedelta(days=BOOT_RETENTION_DAYS)
         )
@@ -77,6 +97,13 @@ async def trim(connection: AsyncConnection, now_ms: int) -> Trimmed:
         if not connection.closed:
             await connection.execute("reset statement_timeout")
     return Trimmed(made, dropped, late, quarantined, sightings, boots)
+
+
+async def bound_quarantine(connection: AsyncConnection) -> int:
+    """Drops the oldest beyond MAX_QUARANTINE_ROWS, a bounded number at once; returns how many."""
+    return await _deleted(
+        connection, _DELETE_QUARANTINE_BEYOND, rows=MAX_QUARANTINE_ROWS, at_once=QUARANTINE_ROWS_AT_ONCE
+    )
 
 
 async def _number(connection: AsyncConnection, sql: str, **arguments: object) -> int:

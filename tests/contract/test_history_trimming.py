@@ -7,6 +7,7 @@ from msgspec import structs
 
 from firmware_protocol.messages import DeviceId, Hello
 from gateway.ports import HistoryBatch, QuarantinedFrame, UnitSighting
+from gateway.stores import history as history_module
 from gateway.stores import history_trimming
 from gateway.stores.history import PostgresHistory
 from gateway.stores.migrate import migrate
@@ -52,6 +53,34 @@ async def test_quarantine_is_bounded_by_age_and_by_rows(
     assert (await history.trim(NOW_MS + 10 * DAY_MS)).quarantined == 5
     assert (await history.trim(NOW_MS + 37 * DAY_MS)).quarantined == 2
     assert ask(database, "select count(*) from quarantine") == [(3,)]
+
+
+async def test_a_flood_between_two_trims_does_not_outgrow_the_quarantine(
+    history: PostgresHistory, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_trimming, "MAX_QUARANTINE_ROWS", 50)
+    monkeypatch.setattr(history_trimming, "QUARANTINE_ROWS_AT_ONCE", 40)
+    monkeypatch.setattr(history_module, "LOOK_AT_QUARANTINE_EVERY", 20)
+    most = 0
+    for batch in range(40):
+        frames = [QuarantinedFrame(f"{batch}-{n}", "", "malformed", "", NOW_MS, b"") for n in range(10)]
+        await history.append(HistoryBatch((), (), frames))
+        ((rows,),) = ask(database, "select count(*) from quarantine")
+        most = max(most, rows)
+    assert 50 <= most <= 50 + 20 + 10
+    assert ask(database, "select count(*) from quarantine where device_id = '39-9'") == [(1,)]
+
+
+async def test_of_a_device_that_draws_ever_new_units_only_the_newest_stay(
+    history: PostgresHistory, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_trimming, "MAX_SIGHTINGS_OF_A_DEVICE", 5)
+    register(database, "c-1", "c-2")
+    seen = [UnitSighting(f"u-{n}", device_no, 1, NOW_MS + n) for n in range(9) for device_no in (1, 2)][:14]
+    await history.append(HistoryBatch((), (), sightings=[*seen, UnitSighting("u-9", 1, 1, NOW_MS)]))
+    assert (await history.trim(NOW_MS)).sightings == 5
+    kept = "select device_no, min(unit_id), count(*) from unit_sighting group by 1 order by 1"
+    assert ask(database, kept) == [(1, "u-3", 5), (2, "u-2", 5)]
 
 
 async def test_where_a_unit_was_seen_last_is_never_forgotten(history: PostgresHistory, database: str) -> None:

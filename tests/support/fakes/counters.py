@@ -26,6 +26,9 @@ class FakeCounters:
     def beyond_quota(self, device_id: DeviceId, count: int) -> None:
         self.counts["beyond_quota"] += count
 
+    def sightings_beyond(self, device_id: DeviceId, count: int) -> None:
+        self.counts["sightings_beyond"] += count
+
     def receipted(self, count: int) -> None:
         self.counts["receipted"] += count
 

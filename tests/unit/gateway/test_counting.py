@@ -22,6 +22,8 @@ def test_every_count_moves_its_metric() -> None:
         "kept_lost_alarms_total": 1.0,
         "welcomed_hellos_total": 5.0,
         "feed_rebuilds_total": 1.0,
+        "sightings_beyond_quota_total": 7.0,
+        "reports_beyond_quota_total": 2.0,
     }
     before = {name: value(name) for name in names}
     late = value("reports_total", outcome="late")
@@ -34,6 +36,8 @@ def test_every_count_moves_its_metric() -> None:
     counters.states_mismatched(1)
     counters.only_late(DeviceId("bike-1"))
     counters.kept_lost(DeviceId("bike-1"), 9)
+    counters.sightings_beyond(DeviceId("cab-1"), 7)
+    counters.beyond_quota(DeviceId("cab-1"), 2)
     counters.welcomed(5)
     counters.fell_silent(quiet=2, lost=1)
     counters.shard_rebuilt(7, 100)
