@@ -2,12 +2,12 @@
 
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import psycopg
 import typer
 
-from cli import running
+from cli.database import database, fail
 from cli.device_actions import console
 
 MAX_DAYS = 3_650
@@ -48,11 +48,11 @@ def create(
     expires_ms = int((now + timedelta(days=days)).timestamp() * 1000) if days else None
     now_ms = int(now.timestamp() * 1000)
     known = KnownKey(made.key_id, operator, role, name, made.secret_hash, now_ms, expires_ms)
-    with _database() as connection:
+    with database() as connection:
         try:
             create_key(connection, known, by=console().actor, why=why)
         except psycopg.errors.ForeignKeyViolation:
-            _fail(f"there is no operator {operator}")
+            fail(f"there is no operator {operator}")
     print(made.key)
     print("keep it: it is shown this once", file=sys.stderr)
 
@@ -64,7 +64,7 @@ def list_all(*, operator: Operator = 1) -> None:
     """
     from gateway.stores.api_keys import list_keys
 
-    with _database() as connection:
+    with database() as connection:
         for key in list_keys(connection, operator):
             state = "revoked" if key.revoked_ms else f"until {_day(key.expires_ms)}"
             used = f"used {_day(key.last_used_ms)}" if key.last_used_ms else "never used"
@@ -80,23 +80,11 @@ def revoke(
     """
     from gateway.stores.api_keys import revoke_key
 
-    with _database() as connection:
+    with database() as connection:
         if not revoke_key(connection, key_id, by=console().actor, why=why):
-            _fail(f"there is no key {key_id!r} that could be revoked")
+            fail(f"there is no key {key_id!r} that could be revoked")
     print(f"{key_id}: revoked")
-
-
-def _database() -> psycopg.Connection:
-    try:
-        return psycopg.connect(running.setting(running.POSTGRES_DSN), autocommit=True, connect_timeout=10)
-    except psycopg.OperationalError as error:
-        _fail(f"PostgreSQL does not answer: {error}")
 
 
 def _day(at_ms: int | None) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat() if at_ms else "for ever"
-
-
-def _fail(sentence: str) -> NoReturn:
-    print(f"latchkey: {sentence}", file=sys.stderr)
-    raise typer.Exit(1)

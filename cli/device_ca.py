@@ -1,6 +1,5 @@
 """The verb `device ca`: certificates for devices and the broker, and the list of those taken back."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -8,7 +7,6 @@ from typing import Annotated, TypeVar
 import psycopg
 import typer
 
-from cli import running
 from cli.ca import (
     CERTIFICATE_NAME,
     LIST_NAME,
@@ -20,6 +18,7 @@ from cli.ca import (
     replace,
     write_new,
 )
+from cli.database import database, fail
 from cli.device_actions import console
 from cli.stack import STATE_FOLDER
 from gateway.stores.certificates import (
@@ -127,8 +126,7 @@ def revoke(
 
     serials = _run(work)
     if not serials:
-        print(f"latchkey: {device_id} has no such certificate that stands", file=sys.stderr)
-        raise typer.Exit(1)
+        fail(f"{device_id} has no such certificate that stands")
     print("revoked " + " ".join(serials))
 
 
@@ -174,7 +172,7 @@ def sign_list(connection: psycopg.Connection, authority: CertificateAuthority) -
 
 def _run(work: Callable[[psycopg.Connection], Answer]) -> Answer:
     def connected() -> Answer:
-        with psycopg.connect(running.setting(running.POSTGRES_DSN), autocommit=True) as connection:
+        with database() as connection:
             return work(connection)
 
     return _answered(connected)
@@ -184,8 +182,4 @@ def _answered(work: Callable[[], Answer]) -> Answer:
     try:
         return work()
     except (CaRefused, UnknownDevice, RetiredDevice, OSError) as refused:
-        print(f"latchkey: {refused}", file=sys.stderr)
-        raise typer.Exit(1) from refused
-    except psycopg.Error as error:
-        print(f"latchkey: PostgreSQL: {error}", file=sys.stderr)
-        raise typer.Exit(1) from error
+        fail(str(refused))

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import psycopg
 import typer
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cli import running
+from cli.database import database, fail
 from cli.device_actions import Refused, console, wrapping_of
 from cli.device_list import BadList, Defaults, DeviceList, Entry, Fault, read_list
 from firmware_protocol.topics import topic_prefix
@@ -57,7 +58,7 @@ def import_devices(
     into = credentials or file.with_name(f"{file.name}.credentials.csv")
     try:
         wrapping = wrapping_of(running.known_settings())
-        with psycopg.connect(running.setting(running.POSTGRES_DSN), autocommit=True) as connection:
+        with database() as connection:
             listed = checked(connection, file, defaults)
             with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
                 task = progress.add_task("importing", total=len(listed.entries))
@@ -68,9 +69,7 @@ def import_devices(
                     tell=lambda count: progress.advance(task, count),
                 )
     except (Refused, BadList, OSError) as refused:
-        _fail(str(refused))
-    except psycopg.Error as error:
-        _fail(f"PostgreSQL: {error}")
+        fail(str(refused))
     skipped = len(listed.entries) - done
     also = f"; {skipped} were registered before and stay as they are" if skipped else ""
     print(f"{done} devices were imported{also}")
@@ -165,8 +164,3 @@ def _told(faults: Sequence[Fault]) -> str:
     if len(faults) > MAX_SHOWN_FAULTS:
         shown.append(f"and {len(faults) - MAX_SHOWN_FAULTS} more")
     return "nothing was imported:\n  " + "\n  ".join(shown)
-
-
-def _fail(sentence: str) -> NoReturn:
-    print(f"latchkey: {sentence}", file=sys.stderr)
-    raise typer.Exit(1)

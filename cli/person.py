@@ -1,12 +1,11 @@
 """The verb `person`: takes tokens back, and forgets riders who ask for it."""
 
-import sys
 from typing import Annotated
 
 import psycopg
 import typer
 
-from cli import running
+from cli.database import database, fail
 from cli.device_actions import console
 
 Operator = Annotated[int, typer.Option(min=1, max=524_287, help="Whose.")]
@@ -36,12 +35,11 @@ def revoke(
     """
     from gateway.stores.people import take_back_tokens
 
-    with psycopg.connect(running.setting(running.POSTGRES_DSN), autocommit=True) as connection:
+    with database() as connection:
         try:
             take_back_tokens(connection, operator, subject, by=console().actor, why=why)
         except psycopg.errors.ForeignKeyViolation:
-            print(f"latchkey: there is no operator {operator}", file=sys.stderr)
-            raise typer.Exit(1) from None
+            fail(f"there is no operator {operator}")
     print(f"{subject}: tokens issued until now are refused")
 
 
@@ -58,8 +56,7 @@ def erase(
     """
     from gateway.stores.people import erase_person
 
-    with psycopg.connect(running.setting(running.POSTGRES_DSN), autocommit=True) as connection:
+    with database() as connection:
         if not erase_person(connection, operator, person_id, by=console().actor, why=why):
-            print(f"latchkey: there is no person {person_id!r} to forget", file=sys.stderr)
-            raise typer.Exit(1)
+            fail(f"there is no person {person_id!r} to forget")
     print(f"{person_id}: forgotten")

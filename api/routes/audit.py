@@ -22,8 +22,10 @@ class AuditLine(BaseModel):
     at: datetime
     actor: str = Field(examples=["staff:ann"], description="`role:subject`; riders by a random id")
     role: str
-    action: str = Field(examples=["command.unlock"])
-    subject: str = Field(examples=["bike-000017"])
+    action: str = Field(examples=["command_issue"])
+    subject: str = Field(
+        examples=["device:bike-000017"], description="What it was done to: `device:`, `key:`, `person:` …"
+    )
     why: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None

@@ -53,7 +53,7 @@ def create_key(connection: psycopg.Connection, key: KnownKey, *, by: str, why: s
     after = {"role": key.role, "name": key.name, "expires_at": expires.isoformat() if expires else None}
     with connection.transaction():
         connection.execute(_INSERT, stored)
-        told = AuditEntry(key.operator_id, by, "console", "key.create", key.key_id, why, after=after)
+        told = AuditEntry(key.operator_id, by, "console", "key_create", f"key:{key.key_id}", why, after=after)
         append_audit_now(connection, told)
 
 
@@ -69,7 +69,7 @@ def revoke_key(connection: psycopg.Connection, key_id: str, *, by: str, why: str
         if row is None:
             return False
         before = {"role": row[1], "name": row[2]}
-        told = AuditEntry(row[0], by, "console", "key.revoke", key_id, why, before=before)
+        told = AuditEntry(row[0], by, "console", "key_revoke", f"key:{key_id}", why, before=before)
         append_audit_now(connection, told)
     return True
 

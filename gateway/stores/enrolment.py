@@ -78,7 +78,7 @@ class PostgresEnrolment:
             await append_audit(
                 connection,
                 AuditEntry(
-                    operator_id, by.actor, by.role, "enrol_codes", f"model:{model}", by.why, None, after
+                    operator_id, by.actor, by.role, "code_create", f"model:{model}", by.why, None, after
                 ),
             )
 
@@ -156,4 +156,4 @@ def _entry(device: Found, model: str, hashed: bytes) -> AuditEntry:
     # The start of the hash names the code to whoever has it, and to nobody else.
     by = By(f"device:{device.device_id}", "device")
     after = {"status": device.status.name.lower(), "model": model, "code": hashed[:6].hex()}
-    return device.entry(by, "device_enrolled", {}, after)
+    return device.entry(by, "device_enrol", {}, after)

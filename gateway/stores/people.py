@@ -73,7 +73,8 @@ def take_back_tokens(
     """Every token of the subject issued until now; committed with its row in the audit log."""
     with connection.transaction():
         connection.execute(_REVOKE, (operator_id, subject))
-        append_audit_now(connection, AuditEntry(operator_id, by, "console", "token.revoke", subject, why))
+        told = AuditEntry(operator_id, by, "console", "token_revoke", f"person:{subject}", why)
+        append_audit_now(connection, told)
 
 
 def erase_person(
@@ -85,5 +86,6 @@ def erase_person(
         if not connection.execute(_ERASE, (operator_id, person_id)).rowcount:
             return False
         connection.execute(_REVOKE, (operator_id, person_id))
-        append_audit_now(connection, AuditEntry(operator_id, by, "console", "person.erase", person_id, why))
+        told = AuditEntry(operator_id, by, "console", "person_erase", f"person:{person_id}", why)
+        append_audit_now(connection, told)
     return True

@@ -50,14 +50,14 @@ async def test_a_device_is_made_with_all_it_needs(database: str, enrolment: Post
     assert made.password not in repr(made)
     ((status, kept, by, actions),) = rows(
         database,
-        "select status, verifier, (select actor from audit where action = 'device_enrolled'),"
+        "select status, verifier, (select actor from audit where action = 'device_enrol'),"
         " (select array_agg(action order by audit_no) from audit)"
         " from device join device_credential using (device_no) join device_key using (device_no)"
         " join enrolment_code using (device_no)",
     )
     assert status == Status.ACTIVE
     assert matches(made.password, str(kept))
-    assert (by, actions) == ("device:bike-1", ["enrol_codes", "device_enrolled"])
+    assert (by, actions) == ("device:bike-1", ["code_create", "device_enrol"])
 
 
 async def test_a_code_is_good_once(enrolment: PostgresEnrolment) -> None:

@@ -77,7 +77,7 @@ def test_people_and_programs_come_in_are_known_and_are_shut_out_and_no_log_names
     told = httpx.get(
         f"http://127.0.0.1:{api.http_port}/v1/audit", headers=bearer(api), trust_env=False, timeout=30
     ).json()
-    assert [line["action"] for line in told["lines"]] == ["person.erase", "key.revoke", "key.create"]
+    assert [line["action"] for line in told["lines"]] == ["person_erase", "key_revoke", "key_create"]
     assert isinstance(verify_audit(database), Intact)
     arguments = Path(f"/proc/{api.pid}/cmdline").read_text()
     assert api.stop() == 0

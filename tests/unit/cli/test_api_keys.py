@@ -33,8 +33,8 @@ def test_a_key_is_made_listed_and_revoked(asked: CliRunner, database: str) -> No
     assert asked.invoke(app, ["key", "revoke", key_id_of(key)]).exit_code == 1
     told = ask(database, "select action, subject, role, why from audit order by audit_no")
     assert told == [
-        ("key.create", key_id_of(key), "console", "invoices"),
-        ("key.revoke", key_id_of(key), "console", "lost"),
+        ("key_create", f"key:{key_id_of(key)}", "console", "invoices"),
+        ("key_revoke", f"key:{key_id_of(key)}", "console", "lost"),
     ]
     assert isinstance(verify_audit(database), Intact)
 

@@ -27,7 +27,7 @@ def test_a_person_is_forgotten_once(asked: CliRunner, database: str) -> None:
     assert ask(database, "select wechat_hash, erased_at is not null from person") == [(None, True)]
     assert ask(database, "select subject from revocation") == [(PERSON,)]
     assert asked.invoke(APP, ["person", "erase", PERSON]).exit_code == 1
-    assert ask(database, "select action, subject from audit") == [("person.erase", PERSON)]
+    assert ask(database, "select action, subject from audit") == [("person_erase", f"person:{PERSON}")]
 
 
 def test_tokens_are_taken_back(asked: CliRunner, database: str) -> None:

@@ -5,7 +5,9 @@ from tests.unit.api.surface import NOW_MS, serving
 
 
 def _row(number: int) -> AuditRow:
-    return AuditRow(number, NOW_MS, "staff:ann", "staff", "command.unlock", "bike-1", "stuck", None, {"a": 1})
+    return AuditRow(
+        number, NOW_MS, "staff:ann", "staff", "command_issue", "device:bike-1", "stuck", None, {"a": 1}
+    )
 
 
 async def test_pages_go_back_in_time() -> None:
@@ -18,7 +20,7 @@ async def test_pages_go_back_in_time() -> None:
         line = second["lines"][0]
         assert (line["actor"], line["action"], line["before"], line["after"]) == (
             "staff:ann",
-            "command.unlock",
+            "command_issue",
             None,
             {"a": 1},
         )
