@@ -1,5 +1,6 @@
 """Whatever is changed in the log of who did what, the walk along its chain names the place."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -7,13 +8,16 @@ import pytest
 from psycopg import sql
 
 from gateway.stores.audit import (
+    BEGINNING,
     AuditEntry,
+    AuditLine,
     Broken,
     Intact,
     PostgresAudit,
     append_audit_now,
     audit_form,
     verify_audit,
+    walk,
 )
 from gateway.stores.postgres_link import PostgresLink
 from gateway.stores.reading_pool import ReadingPool
@@ -140,6 +144,19 @@ def test_fields_cannot_flow_into_each_other() -> None:
     assert audit_form(["a", "b,1:c"]) != audit_form(["a,5:b", "c"])
     assert audit_form([None, ""]) == b"-,0:"
     assert audit_form(["说"]) == b"3:\xe8\xaf\xb4"
+
+
+def test_a_line_that_was_changed_breaks_the_chain_there() -> None:
+    lines, previous = list[AuditLine](), BEGINNING
+    for number in range(1, 6):
+        fields = (str(number), "staff:ann", None)
+        hashed = hashlib.sha256(previous + audit_form(fields)).digest()
+        lines.append((number, fields, previous, hashed))
+        previous = hashed
+    assert walk(lines, (5, previous)) == Intact(5, previous)
+    number, _, before, own = lines[2]
+    lines[2] = (number, ("3", "staff:bob", None), before, own)
+    assert walk(lines, (5, previous)) == Broken(3, "says something else than was written")
 
 
 async def test_each_operator_reads_its_own_rows_newest_first(database: str) -> None:

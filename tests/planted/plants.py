@@ -1,26 +1,6 @@
-"""Classic mistakes of such a gateway as small changes of its source, each with the test that must notice it."""
+"""Classic mistakes of such a gateway on the way of a report, from the device to the map."""
 
-from typing import NamedTuple
-
-
-class Edit(NamedTuple):
-    """One change of one file. `old` occurs there exactly once."""
-
-    path: str
-    old: str
-    new: str
-
-
-class Plant(NamedTuple):
-    """One mistake."""
-
-    name: str
-    why: str
-    """What it would cost."""
-    test: str
-    """The pytest node that turns red."""
-    edits: tuple[Edit, ...]
-
+from tests.planted.plant import Edit, Plant
 
 INGEST, EDGE, LIVE = "tests/unit/gateway/ingest", "tests/unit/gateway/mqtt", "tests/unit/api/live"
 
