@@ -36,6 +36,7 @@ class Trial(Struct, frozen=True):
     play: Play
     short_s: float
     long_s: float
-    """How long it is broken; those that count frames take so many more of them."""
+    """How long it is broken; those that count frames take so many more of them. A short one of 0 is left to the long
+    form."""
     unfit: Callable[[], str] = lambda: ""
     """Why this machine cannot play it; empty when it can."""

@@ -12,6 +12,7 @@ from bench.faults.numbering_trials import hostile_clocks, impostors, shuffled_co
 from bench.faults.pressure_trials import backlog, slow_database, unwilling_database
 from bench.faults.rig import Rig
 from bench.faults.trial import Scene, Trial
+from bench.faults.unlock_trials import kills_between_steps, unlock_without_redis, unlocks_under_fire
 from cli.stack import Stack
 
 
@@ -150,6 +151,27 @@ TRIALS = (
         short_s=3,
         long_s=20,
         unfit=why_no_small_disk,
+    ),
+    Trial(
+        "unlocks-under-fire",
+        "whatever is killed, every command ends, and no bike opens twice, late, or for an old one",
+        unlocks_under_fire,
+        short_s=4,
+        long_s=60,
+    ),
+    Trial(
+        "unlock-without-redis",
+        "without Redis every unlock is carried out all the same",
+        unlock_without_redis,
+        short_s=0,
+        long_s=30,
+    ),
+    Trial(
+        "kill-between-steps",
+        "a gateway killed after any step of an unlock leaves it to the next one, which ends it",
+        kills_between_steps,
+        short_s=0,
+        long_s=360,
     ),
 )
 """In the order in which they run."""

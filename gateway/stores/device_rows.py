@@ -11,9 +11,9 @@ DEVICE_COLUMNS = (
     "home_lat_e7, home_lon_e7"
 )
 MODEL_COLUMNS = (
-    "model, kind, heartbeat_s, quiet_after_s, lost_after_s, battery_low_pct, slot_count, auto_register, crs, quirks"
+    "model, kind, heartbeat_s, quiet_after_s, lost_after_s, battery_low_pct, slot_count, auto_register, crs, "
+    "quirks"
 )
-
 
 def device_record(row: Sequence[Any]) -> DeviceRecord:
     """From DEVICE_COLUMNS; more columns may follow."""

@@ -17,7 +17,10 @@ PATIENCE = 6.0
 """Others may use the machine: a time limit is judged only when it is missed by far."""
 
 
-@pytest.mark.parametrize("trial", TRIALS, ids=[trial.name for trial in TRIALS])
+SHORT = [trial for trial in TRIALS if trial.short_s]
+
+
+@pytest.mark.parametrize("trial", SHORT, ids=[trial.name for trial in SHORT])
 def test_the_promise_holds_while(trial: Trial, stack: Stack, broker: PrivateBroker, tmp_path: Path) -> None:
     if reason := trial.unfit():
         pytest.skip(reason)
