@@ -136,6 +136,7 @@ async def trim_history(gateway: Gateway) -> None:
         try:
             trimmed = await gateway.stores.postgres_history.trim(gateway.clock.now_ms())
             commands = await gateway.stores.commands.trim(gateway.clock.now_ms())
+            await gateway.stores.broker_lists.trim()
         except StoreUnavailable as error:
             telemetry.TRIMS.labels("failed").inc()
             log.warning("history_not_trimmed", reason=str(error)[:200])

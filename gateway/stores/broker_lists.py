@@ -11,6 +11,9 @@ from gateway.stores.postgres_link import PostgresLink
 LINES_PER_ROW = 2_000
 """One row per line would cost the event loop a second for a hundred thousand devices."""
 
+MAX_CHANGES = 1_000
+"""Kept for whoever writes the broker's files later; a single one has all lists read anew."""
+
 LOCK = 0x6C6B_6578
 """Held by the one gateway that writes the broker's files, for as long as its connection lives."""
 
@@ -18,6 +21,13 @@ Answer = TypeVar("Answer")
 
 _TRY_LOCK = b"select pg_try_advisory_lock(%s)"
 _TAKE_CHANGES = b"delete from broker_change returning 1"
+# Those that whoever writes the files is taking out are waited for by nobody.
+_DELETE_CHANGES = b"""
+    delete from broker_change where change_no in (
+        select change_no from broker_change where change_no <= (
+            select change_no from broker_change order by change_no desc offset %s limit 1)
+        for update skip locked)
+"""
 _PASSWORDS = b"""
     select string_agg(line, '' order by device_no) from (
         select device_no, device_no / %s as part, device_id || ':' || verifier || E'\\n' as line
@@ -62,6 +72,15 @@ class PostgresBrokerLists:
                 return await write(await _lists(connection))
 
         return await self._link.run(work, deadline_s=60.0)
+
+    async def trim(self) -> int:
+        """Forgets old changes where no gateway writes the broker's files; returns how many.
+        Raises StoreUnavailable."""
+
+        async def work(connection: AsyncConnection) -> int:
+            return (await connection.execute(_DELETE_CHANGES, (MAX_CHANGES,))).rowcount
+
+        return await self._link.run(work)
 
     @property
     def has_lock(self) -> bool:

@@ -12,6 +12,7 @@ from gateway.core.device import DeviceModel, Kind
 from gateway.core.device_life import LifeStep
 from gateway.key_wrapping import KeyWrapping, new_key_encryption_key
 from gateway.ports import StoreUnavailable
+from gateway.stores import broker_lists
 from gateway.stores.broker_lists import PostgresBrokerLists
 from gateway.stores.bulk_import import import_chunk
 from gateway.stores.device_identity import By, PostgresDeviceIdentity
@@ -120,3 +121,24 @@ async def test_who_had_a_certificate_and_has_none_that_stands_is_denied(
     now = await lists.export(read, force=False)
     assert now is not None
     assert now[1:] == ("PEM", ["revoked", "suspended"])
+
+
+async def test_without_a_gateway_that_writes_the_files_changes_are_bounded_and_a_later_one_still_hears(
+    database: str, lists: PostgresBrokerLists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_lists, "MAX_CHANGES", 3)
+    enlist(database, "a")
+    with psycopg.connect(database) as connection:
+        for _ in range(20):
+            connection.execute("insert into broker_change default values")
+    with psycopg.connect(database) as other:
+        # One that is being taken out by another gateway is not waited for.
+        other.execute("select from broker_change order by change_no limit 1 for update")
+        await lists.trim()
+        ((left,),) = other.execute("select count(*) from broker_change").fetchall()
+        assert left == 4
+    await lists.trim()
+    assert await lists.trim() == 0
+    found = await lists.export(read, force=False)
+    assert found is not None
+    assert set(found[0]) == {"a"}
