@@ -184,6 +184,9 @@ class Registry(Protocol):
     def model(self, name: str) -> DeviceModel:
         """Raises KeyError for a model that was never registered."""
 
+    async def time_ms(self) -> int:
+        """Unix ms now by the one clock of the installation: PostgreSQL's."""
+
     async def boots_issued(self, pairs: Sequence[tuple[int, int]]) -> frozenset[tuple[int, int]]:
         """Which of these (device_no, boot) were ever given."""
 

@@ -159,7 +159,7 @@ class Gateway:
         self._taking = asyncio.Lock()
         """New reports and replayed ones take turns, so that each sees what the other has committed."""
         self._hello_ports = HelloPorts(
-            stores.registry, self.sessions, clock, counters, stores.device_keys, self.commands.evidence
+            stores.registry, self.sessions, counters, stores.device_keys, self.commands.evidence
         )
         self.reports: Intake[Arrived] = Intake(
             self._take_reports, self, clock, chance=self.chance, of="reports"

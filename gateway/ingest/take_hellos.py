@@ -13,7 +13,7 @@ from gateway.command_ports import DeviceKeys, NoKeys
 from gateway.core.device import DeviceRecord, Status
 from gateway.counters import IngestCounters
 from gateway.evidence import BootSink, NothingOpen
-from gateway.ports import ArrivedHello, Clock, DeviceLink, Registry
+from gateway.ports import ArrivedHello, DeviceLink, Registry
 
 
 class HelloPorts(Struct, frozen=True):
@@ -21,7 +21,6 @@ class HelloPorts(Struct, frozen=True):
 
     registry: Registry
     link: DeviceLink
-    clock: Clock
     counters: IngestCounters
     keys: DeviceKeys = NoKeys()
     boots: BootSink = NothingOpen()
@@ -29,7 +28,9 @@ class HelloPorts(Struct, frozen=True):
 
 async def take_hellos(batch: Sequence[ArrivedHello], ports: HelloPorts) -> None:
     """Commits boot numbers, acknowledges, welcomes. Raises StoreUnavailable: give the same batch again."""
-    now_ms = ports.clock.now_ms()
+    # Devices judge by it what they still obey. The clock of this machine may be behind: by PostgreSQL's a command is
+    # claimed, and none is issued ahead of it.
+    now_ms = await ports.registry.time_ms()
     newest = {arrived.device_id: arrived for arrived in batch}
     devices = await _find(newest, ports.registry)
     heard = {device_id: one for device_id, one in newest.items() if _is_heard(one, devices.get(device_id))}
@@ -43,7 +44,7 @@ async def take_hellos(batch: Sequence[ArrivedHello], ports: HelloPorts) -> None:
         record = records.get(device_id)
         # Only a boot number given for this very power-on is told; who says hello too often must wait.
         if record is not None and record.power_on_id == arrived.hello.power_on_id:
-            payload = _welcome(arrived, record, keys.get(record.device_no, ()), ports.clock.now_ms())
+            payload = _welcome(arrived, record, keys.get(record.device_no, ()), now_ms)
             ports.link.publish(arrived.lane, welcome_topic(device_id), payload)
             welcomed += 1
     ports.counters.welcomed(welcomed)

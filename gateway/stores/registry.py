@@ -43,6 +43,7 @@ PAGE = 2_000
 
 _LOAD = f"select {DEVICE_COLUMNS} from device where device_id = any(%s)".encode()
 _NOW = b"select clock_timestamp()"
+_TIME_MS = b"select (extract(epoch from clock_timestamp()) * 1000)::bigint"
 # A transaction's rows appear all at once, so those of one that was read need not be read again.
 _CHANGING = b"select distinct xmin::text::bigint from device where changed_at > %s"
 _CHANGED = f"""
@@ -114,6 +115,11 @@ class PostgresRegistry:
     def model(self, name: str) -> DeviceModel:
         """Raises KeyError for a model that was never registered."""
         return self._models[name]
+
+    async def time_ms(self) -> int:
+        """Unix ms now by the one clock of the installation: PostgreSQL's. Raises StoreUnavailable."""
+        ((time_ms,),) = await self._rows(_TIME_MS, ())
+        return int(time_ms)
 
     async def boots_issued(self, pairs: Sequence[tuple[int, int]]) -> frozenset[tuple[int, int]]:
         """Which of these (device_no, boot) were ever given. Raises StoreUnavailable."""

@@ -9,6 +9,7 @@ import pytest
 from firmware_protocol.commands import CommandKind
 from gateway.command_ports import Issued, KeyReused, SlotBusy, TimelineEntry
 from gateway.core.command import Happening, Phase
+from gateway.ports import StoreUnavailable
 from tests.support.command_world import (
     BOOT,
     DEVICE_ID,
@@ -63,6 +64,17 @@ async def test_what_is_issued_is_what_was_asked_for(world: World) -> None:
         TimelineEntry(new.issued_ms, "issued", Phase.ISSUED, {"fence": 1}),
     ]
     assert await world.desk.timeline(uuid4()) == []
+
+
+async def test_a_clock_ahead_of_the_databases_issues_nothing(postgres: PostgresWorld, database: str) -> None:
+    """Devices judge by the database's clock: they would obey for as much longer."""
+    ahead_ms = postgres.now_ms() + 60_000
+    with pytest.raises(StoreUnavailable, match="ahead of that of PostgreSQL"):
+        await postgres.desk.issue(wish(postgres.device(), ahead_ms))
+    assert ask(database, "select (select count(*) from command) + (select count(*) from command_key)") == [
+        (0,)
+    ]
+    assert (await issued(postgres)).phase is Phase.ISSUED
 
 
 async def test_every_command_has_one_row_in_the_audit_log(postgres: PostgresWorld, database: str) -> None:

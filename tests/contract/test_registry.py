@@ -72,6 +72,15 @@ async def test_only_what_was_loaded_is_known(registry: PostgresRegistry) -> None
     )
 
 
+async def test_the_time_is_that_of_the_database(registry: PostgresRegistry, database: str) -> None:
+    def asked_ms() -> int:
+        return ask(database, "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint")[0][0]
+
+    before_ms = asked_ms()
+    time_ms = await registry.time_ms()
+    assert before_ms <= time_ms <= asked_ms() + 1
+
+
 async def test_models_are_known_from_the_start(registry: PostgresRegistry) -> None:
     assert registry.model("bike-1") == BIKE
     assert registry.model("cabinet-6") == CABINET

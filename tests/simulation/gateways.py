@@ -93,7 +93,7 @@ class SimGateway:
         self._beliefs = Beliefs(live, lambda shard: rebuild_shard(shard, rebuild), counters)
         wheel = SilenceWheel(clock.now_ms())
         reports = TakeReports(ReportPorts(registry, history, self._beliefs, link, wheel, counters, settle))
-        hellos = HelloPorts(registry, link, clock, counters, keys, settle)
+        hellos = HelloPorts(registry, link, counters, keys, settle)
         acks = AckPorts(registry, keys, commands, history, link, told, self.open)
         self._inboxes: dict[Channel, Inbox[Any]] = {
             Channel.REPORT: Inbox(process, "takes reports", reports.take),

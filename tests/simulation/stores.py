@@ -32,7 +32,7 @@ class Stores:
         clock = Clock(scheduler)
         self.away: set[str] = set()
         self.leases = FakeLeases(clock)
-        self.registry = FakeRegistry(models(quirks))
+        self.registry = FakeRegistry(models(quirks), clock=clock)
         self.history = FakeHistory(self.registry)
         self.live_states = FakeLiveStates()
         self.keys = FakeDeviceKeys()

@@ -1,5 +1,6 @@
 """A small fleet, two gateways, two processes of the API, and a nemesis: one seed, one story."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -38,7 +39,8 @@ class Asked:
 class World:
     """Runs so many steps of storm, then heals, and waits until nothing is open that could still end."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, gateways_off_ms: Sequence[int] = (0, 0)) -> None:
+        """The clocks of the two gateways are so wrong, beyond what the seed makes of them."""
         self.seed = seed
         self.scheduler = Scheduler(seed)
         self.chance = self.scheduler.chance
@@ -51,6 +53,8 @@ class World:
         self._numbers = count(1)
         self._lanes = sorted({shard_of(device_id) for device_id in self.devices})
         self.skews = [self.chance.randint(-MAX_SKEW_MS, MAX_SKEW_MS) for _ in range(4)]
+        for place, off_ms in enumerate(gateways_off_ms):
+            self.skews[place] += off_ms
         self.gateways: dict[str, SimGateway] = {}
         for name in ("gw-1", "gw-2"):
             self._start_gateway(name)

@@ -33,13 +33,13 @@ class FakeGateway:
         self.interruptions = Interruptions()
         self.clock = FakeClock(BOOT_MS)
         self.counters = FakeCounters()
-        self.registry = FakeRegistry(MODELS, self.interruptions)
+        self.registry = FakeRegistry(MODELS, self.interruptions, clock=self.clock)
         self.history = FakeHistory(self.registry, self.interruptions)
         self.fake_states = FakeLiveStates(self.interruptions)
         self.live_states: LiveStates = live_states or self.fake_states
         self.link = FakeDeviceLink(self.interruptions)
         self.evidence = FakeEvidence(self.interruptions)
-        self.hello_ports = HelloPorts(self.registry, self.link, self.clock, self.counters)
+        self.hello_ports = HelloPorts(self.registry, self.link, self.counters)
         self._epochs = count(1)
         self.restart()
 

@@ -6,6 +6,8 @@ from msgspec import structs
 
 from firmware_protocol.messages import DeviceId, Hello
 from gateway.core.device import DeviceModel, DeviceRecord, Status
+from gateway.ports import Clock
+from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.interruptions import Interruptions
 
 
@@ -13,8 +15,14 @@ class FakeRegistry:
     """Implements `ports.Registry`. What is registered is in memory at once unless `forget` was called."""
 
     def __init__(
-        self, models: Iterable[DeviceModel] = (), interruptions: Interruptions | None = None
+        self,
+        models: Iterable[DeviceModel] = (),
+        interruptions: Interruptions | None = None,
+        *,
+        clock: Clock | None = None,
     ) -> None:
+        """The clock is PostgreSQL's."""
+        self.clock = clock or FakeClock()
         self._models = {model.model: model for model in models}
         self._stored: dict[DeviceId, DeviceRecord] = {}
         self._memory: dict[DeviceId, DeviceRecord] = {}
@@ -71,6 +79,10 @@ class FakeRegistry:
 
     def model(self, name: str) -> DeviceModel:
         return self._models[name]
+
+    async def time_ms(self) -> int:
+        await self._interruptions.point("registry.time_ms")
+        return self.clock.now_ms()
 
     async def boots_issued(self, pairs: Sequence[tuple[int, int]]) -> frozenset[tuple[int, int]]:
         await self._interruptions.point("registry.boots_issued")

@@ -13,6 +13,7 @@ from gateway.core.device import DeviceRecord, Status
 from gateway.evidence import NothingOpen
 from gateway.ingest.take_hellos import take_hellos
 from gateway.ports import ArrivedHello, Delivery, StoreUnavailable
+from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.device_keys import FakeDeviceKeys
 from tests.support.fakes.gateway import FakeGateway
 from tests.support.fakes.samples import BOOT, BOOT_MS
@@ -56,6 +57,13 @@ async def test_a_welcome_says_which_hello_it_answers(gateway: FakeGateway) -> No
     timed = structs.replace(said, hello=structs.replace(said.hello, hello_sent_ms=-7))
     await take_hellos([said, timed], gateway.hello_ports)
     assert [welcome.hello_sent_ms for _, welcome in welcomes(gateway)] == [-7]
+
+
+async def test_a_welcome_tells_the_time_of_the_database(gateway: FakeGateway) -> None:
+    # By the clock of this machine the device would obey commands five seconds too late.
+    gateway.registry.clock = FakeClock(gateway.clock.now_ms() + 5_000)
+    await take_hellos([hello(A, 11)], gateway.hello_ports)
+    assert welcomes(gateway)[0][1] == Welcome(11, BOOT + 65, BOOT_MS + 65_000)
 
 
 async def test_boots_are_committed_before_anybody_hears_of_them(gateway: FakeGateway) -> None:
