@@ -7,7 +7,16 @@ from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from cli import device_actions, device_ca, device_enrol, device_import, device_life, device_order, running
+from cli import (
+    device_actions,
+    device_ca,
+    device_enrol,
+    device_import,
+    device_incidents,
+    device_life,
+    device_order,
+    running,
+)
 from cli.device_actions import ModelWish, Refused
 from gateway.ports import StoreUnavailable
 
@@ -29,6 +38,7 @@ def register(app: typer.Typer) -> None:
     devices.command("rebase")(rebase)
     device_life.register(devices)
     device_order.register(devices)
+    device_incidents.register(devices)
     device_enrol.register(devices)
     device_import.register(devices)
     device_ca.register(devices)

@@ -95,12 +95,13 @@ def _verb(kind: str) -> Any:
         token: Token = "",
     ) -> None:
         wish = {"kind": kind, "slot": slot, "ttl_s": ttl_s, "why": why, "override": override}
-        raise typer.Exit(_order(_client(api, token), device_id, wish))
+        raise typer.Exit(_order(client_for(api, token), device_id, wish))
 
     return order
 
 
-def _client(api: str, token: str) -> ApiClient:
+def client_for(api: str, token: str) -> ApiClient:
+    """Of the options, else of what runs here. Raises typer.BadParameter, with what to do."""
     token = token or token_of(running.known_settings())
     if not token:
         raise typer.BadParameter(f"set {TOKEN} to a bearer token or an API key (./latchkey key create)")
