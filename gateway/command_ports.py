@@ -56,7 +56,8 @@ class TimelineEntry(Struct, frozen=True):
 
     at_ms: int
     what: str
-    """requested, issued, claimed, published, broker_ack, device_ack, evidence, contradiction, incident, settled …"""
+    """Before it left: requested, issued, probed, claimed, expired, cancelled. On its way: published, published_again,
+    broker_ack, device_ack, deadline. At its end: evidence, contradiction, incident, abandoned, settled."""
     phase: Phase
     """After it."""
     detail: Mapping[str, bool | int | str] = {}
@@ -64,7 +65,8 @@ class TimelineEntry(Struct, frozen=True):
 
 class Incident(Struct, frozen=True):
     """Something that must never happen, and did: `executed_late`, `executed_twice`, `executed_after_all`,
-    `evidence_contradicts_ack`. A store keeps one per command and kind: a second one changes nothing."""
+    `evidence_contradicts_ack`, `ack_without_command`. A store keeps one per command and kind: a second one changes
+    nothing."""
 
     device_no: int
     operator_id: int
@@ -138,14 +140,15 @@ IssueOutcome = Issued | KeyReused | SlotBusy
 
 
 class CommandDesk(Protocol):
-    """The side of the API: issue, look, wait, cancel. All raise StoreUnavailable."""
+    """The side of the API: issue, look, wait, cancel. All raise StoreUnavailable; `cancel` and `abandon` KeyError for
+    a command that never was."""
 
     async def already(self, principal: str, key: str, digest: bytes) -> Issued | KeyReused | None:
         """What the key stands for, so that a repetition is answered before any condition is looked at."""
 
     async def issue(self, new: NewCommand) -> IssueOutcome:
         """One transaction: fence, command, timeline (`requested`, `issued`), key, audit row, NOTIFY
-        `lk_cmd_{lane}`. The key is looked at before the slot. Committed on return."""
+        `lk_cmd_{lane}` that tells it. The key is looked at before the slot. Committed on return."""
 
     async def find(self, command_id: UUID) -> CommandRecord | None: ...
 
@@ -160,9 +163,12 @@ class CommandDesk(Protocol):
     async def abandon(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
         """ABANDONED when it was UNCONFIRMED, else unchanged."""
 
-    async def settled(self, command_id: UUID, *, timeout_s: float) -> CommandRecord | None:
+    async def settled(
+        self, command_id: UUID, *, timeout_s: float, known: CommandRecord | None = None
+    ) -> CommandRecord | None:
         """Returns once it is settled or UNCONFIRMED, else as it stands after the time; None when there is none.
-        Woken by NOTIFY `lk_settled`."""
+        Woken by NOTIFY `lk_settled`, which tells it. `known` as whoever ordered it a moment ago has it: spares a
+        look before waiting."""
 
 
 class CommandStore(Protocol):

@@ -18,6 +18,7 @@ from gateway.commands.take_acks import AckPorts, take_acks
 from gateway.intake import AlwaysOpen, Intake
 from gateway.ports import Clock, DeviceLink, HistoryStore, Registry
 from gateway.settings import Settings
+from gateway.stores.command_rows import command_heard
 from gateway.stores.notices import DEVICES_CHANNEL, Notices, command_channel
 
 MAX_PENDING_ACKS = 20_000
@@ -64,6 +65,7 @@ class CommandParts:
     ) -> None:
         """`opened` hears of lanes whose reports may be read, because what they could settle is known."""
         self.open = OpenCommands()
+        self.open.moving = asyncio.Lock()
         counters = MetricCommandCounters()
         reachable = ReachableLanes(lanes, link)
         self.dispatch = Dispatch(
@@ -73,7 +75,7 @@ class CommandParts:
         )
         self.dispatch.opened = opened
         self.loop = DispatchLoop(self.dispatch, clock)
-        self.open.stirred = self.loop.wake
+        self.open.stirred = self.loop.stir
         self.evidence = SettleByEvidence(MovePorts(store, self.open, counters))
         self.acks: Intake[ArrivedAck] = Intake(self._take_acks, AlwaysOpen(), clock, chance=chance, of="acks")
         self.devices_changed = asyncio.Event()
@@ -117,15 +119,17 @@ class CommandParts:
 
     def _hearing(self, settings: Settings, chance: Chance) -> Notices:
         listeners: dict[str, Callable[[str], None]] = {
-            command_channel(lane): lambda payload: self.loop.wake() for lane in settings.gateway_lanes
+            command_channel(lane): lambda payload: self.loop.wake(command_heard(payload))
+            for lane in settings.gateway_lanes
         }
         listeners[DEVICES_CHANNEL] = lambda payload: self.devices_changed.set()
         return Notices(settings.postgres_dsn, listeners, chance=chance, listening=self._look_again)
 
     async def _take_acks(self, batch: list[ArrivedAck]) -> None:
         await take_acks(batch, self._ack_ports)
-        # What one answer settles, another command may have waited for.
-        self.loop.wake()
+        if self.open.issued():
+            # What one answer settles, another command may have waited for.
+            self.loop.stir()
 
     def _look_again(self) -> None:
         """Notices may have been lost."""

@@ -73,7 +73,8 @@ async def order(
                 response.status_code = 200
                 response.headers["Idempotency-Replayed"] = "true"
             response.headers["Location"] = f"/v1/commands/{command.command_id}"
-            return command_answer(await _waited(world, command, wait_s))
+            ordered = None if repeated else command
+            return command_answer(await _waited(world, command, wait_s, ordered=ordered))
         case KeyReused(command_id):
             detail = "This Idempotency-Key stands for another wish. Draw a new one for each."
             raise Problem("key_reused", 409, detail, extra={"command_id": str(command_id)})
@@ -182,7 +183,10 @@ async def _own(world: World, principal: Principal, command_id: UUID) -> CommandR
     return found
 
 
-async def _waited(world: World, command: CommandRecord, wait_s: float) -> CommandRecord:
+async def _waited(
+    world: World, command: CommandRecord, wait_s: float, *, ordered: CommandRecord | None = None
+) -> CommandRecord:
+    """`ordered` a moment ago: nothing can have been missed."""
     if not wait_s:
         return command
-    return await world.desk.settled(command.command_id, timeout_s=wait_s) or command
+    return await world.desk.settled(command.command_id, timeout_s=wait_s, known=ordered) or command

@@ -29,10 +29,9 @@ from gateway.commands.in_flight import (
     next_frame_ms,
     postponed,
 )
-from gateway.commands.moves import MovePorts, Telling, only_lines, tell
+from gateway.commands.moves import MovePorts, Telling, only_lines, tell, waited_long_enough
 from gateway.commands.open_commands import OpenCommand, OpenCommands
-from gateway.commands.story import Story
-from gateway.core.command import OUT, Happening, Phase
+from gateway.core.command import OUT, Phase
 from gateway.core.device import Quirk, Status
 from gateway.ports import Clock, Registry
 
@@ -41,6 +40,13 @@ POLL_MS = 1_000
 
 RECONCILE_MS = 10_000
 """Finds what a claim left behind whose answer was lost, and what a person ended."""
+
+
+SWEEP_MS = 250
+"""Between two walks over all that is open: what is new has its first copy and its deadline later than that."""
+
+SWEPT_PER_MS = 100
+"""A fleet of 100,000 that fell silent is walked over once a second, which takes a tenth of it."""
 
 
 class DispatchPorts(Struct, frozen=True):
@@ -71,11 +77,13 @@ class Dispatch:
         """Claimed, perhaps: the store's answer was lost."""
         self._look_ms = 0
         self._reconcile_ms = 0
+        self._sweep_ms: float = 0
 
     def lanes_taken(self, lanes: Iterable[int]) -> None:
         """They are ours: what is open there is read in the next turn."""
         self._to_open.update(lanes)
         self._look_ms = 0
+        self._sweep_ms = 0
 
     def lanes_lost(self, lanes: Iterable[int]) -> None:
         """They are another's, who judges from now on."""
@@ -83,9 +91,12 @@ class Dispatch:
         self._to_open -= gone
         self._ports.open.forget_lanes(gone)
 
-    def noticed(self) -> None:
-        """Something was issued: the next turn looks."""
-        self._look_ms = 0
+    def noticed(self, record: CommandRecord | None = None) -> None:
+        """Something was issued: the next turn takes the command that the notice tells, or looks."""
+        if record is None:
+            self._look_ms = 0
+        elif shard_of(record.device_id) in self._ports.open.lanes:
+            self._ports.open.learn(record)
 
     def broker_acked(self, tag: UUID, reason: str = "success") -> None:
         """The broker has answered a QoS 1 frame of this command."""
@@ -93,21 +104,21 @@ class Dispatch:
         if one is not None and not one.is_settled:
             one.add_line(self._ports.clock.now_ms(), "broker_ack", reason=reason)
 
-    def next_due_ms(self) -> int:
+    def next_due_ms(self) -> float:
         """Unix ms of the next turn that has something to do."""
-        due_ms = min(self._look_ms, self._reconcile_ms)
-        for one in self._ports.open:
-            due_ms = min(due_ms, self._due_ms(one))
-        return due_ms
+        return min(self._look_ms, self._reconcile_ms, self._sweep_ms)
 
     async def turn(self) -> None:
         """Everything that is due. Raises StoreUnavailable; frames that may leave have left all the same."""
-        self._repeat_frames()
+        is_sweep = self._ports.clock.now_ms() >= self._sweep_ms
+        if is_sweep:
+            self._repeat_frames()
         await self._open_lanes()
         await self._resolve_doubts()
         await self._send_new()
-        await self._end_waiting()
-        self._ports.counters.open_now(sum(not one.is_settled for one in self._ports.open))
+        if is_sweep:
+            await self._end_waiting()
+            self._plan_sweep()
 
     async def write_lines(self) -> None:
         """What no move has written yet, before the process ends. Raises StoreUnavailable."""
@@ -153,17 +164,17 @@ class Dispatch:
 
     async def _send_new(self) -> None:
         ports, now_ms = self._ports, self._ports.clock.now_ms()
-        if now_ms < self._look_ms:
-            return
-        self._look_ms = now_ms + POLL_MS
-        waiting = await ports.store.waiting(sorted(ports.open.lanes))
-        for record in waiting:
-            ports.open.learn(record)
+        if now_ms >= self._look_ms:
+            self._look_ms = now_ms + POLL_MS
+            for record in await ports.store.waiting(sorted(ports.open.lanes)):
+                ports.open.learn(record)
+        waiting = ports.open.issued()
         if not waiting:
             return
         await ports.registry.load([record.device_id for record in waiting])
         keys = await ports.keys.load([record.device_no for record in waiting])
-        if ready := [record for record in waiting if self._is_ready(record, keys.get(record.device_no, ()))]:
+        ready = [record for record in waiting if self._is_ready(record, keys.get(record.device_no, ()))]
+        if ready:
             await self._claim(ready, {record.command_id: keys[record.device_no][0] for record in ready})
 
     def _is_ready(self, record: CommandRecord, keys: Sequence[DeviceKey]) -> bool:
@@ -269,31 +280,15 @@ class Dispatch:
             record = one.record
             end = deadline_of(record.phase, record.issued_ms, record.not_after_ms)
             if end is not None and end[0] <= now_ms:
-                tellings[record.command_id] = partial(_end, now_ms)
+                tellings[record.command_id] = partial(waited_long_enough, now_ms)
             elif one.lines and now_ms - one.lines[0].at_ms >= POLL_MS:
                 tellings[record.command_id] = only_lines
         if tellings:
             await tell(tellings, self._moving)
 
-    def _due_ms(self, one: OpenCommand) -> int:
-        due_ms = self._look_ms
-        if one.flight is not None and one.record.phase is Phase.SENT:
-            frame_ms = next_frame_ms(one.flight)
-            due_ms = due_ms if frame_ms is None else min(due_ms, frame_ms)
-        end = deadline_of(one.record.phase, one.record.issued_ms, one.record.not_after_ms)
-        return due_ms if end is None else min(due_ms, end[0])
-
-
-def _end(now_ms: int, story: Story, one: OpenCommand) -> None:
-    record = one.record
-    end = deadline_of(record.phase, record.issued_ms, record.not_after_ms)
-    if end is None or end[0] > now_ms:
-        return
-    if end[1] is Happening.ABANDON:
-        story.happens(Happening.ABANDON, now_ms, "abandoned", reason="silent_for_a_day")
-    elif record.phase is Phase.ISSUED:
-        story.happens(
-            Happening.DEADLINE, now_ms, "expired", reason="no_probe_answer" if one.probe else "not_sent"
-        )
-    else:
-        story.happens(Happening.DEADLINE, now_ms, "deadline", reason="silence")
+    def _plan_sweep(self) -> None:
+        """One walk over all that is open. What begins meanwhile has nothing to do before the next one."""
+        known = list(self._ports.open)
+        self._ports.counters.open_now(sum(not one.is_settled for one in known))
+        next_ms = self._ports.clock.now_ms() + SWEEP_MS + len(known) // SWEPT_PER_MS
+        self._sweep_ms = min([next_ms, *(one.due_ms for one in known)])

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from gateway import telemetry
+from gateway.command_ports import CommandRecord
 from gateway.commands.dispatch import Dispatch
 from gateway.ports import Clock, StoreUnavailable
 
@@ -26,9 +27,13 @@ class DispatchLoop:
         self.ended = asyncio.Event()
         """Set when `run` has returned."""
 
-    def wake(self) -> None:
-        """Something was issued or answered: look now."""
-        self._dispatch.noticed()
+    def wake(self, issued: CommandRecord | None = None) -> None:
+        """Something was issued, this or one that the store knows: take it now."""
+        self._dispatch.noticed(issued)
+        self._awake.set()
+
+    def stir(self) -> None:
+        """What is known may have become ready; the store knows nothing new."""
         self._awake.set()
 
     def end(self) -> None:

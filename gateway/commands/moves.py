@@ -7,9 +7,10 @@ from msgspec import Struct
 
 from gateway.command_counters import CommandCounters
 from gateway.command_ports import CommandRecord, CommandStore, Move, TimelineEntry
+from gateway.commands.in_flight import deadline_of
 from gateway.commands.open_commands import OpenCommand, OpenCommands
 from gateway.commands.story import Story
-from gateway.core.command import SETTLED, Phase
+from gateway.core.command import SETTLED, Happening, Phase
 from gateway.ports import StoreUnavailable
 
 MAX_ROUNDS = 8
@@ -32,6 +33,13 @@ class MovePorts(Struct, frozen=True):
 async def tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
     """Committed on return. Commands must be known to `ports.open`; what is told twice changes nothing.
     Raises StoreUnavailable: tell the same again."""
+    if tellings:
+        # An ack and the report after it arrive at once: judged side by side, one of them would be judged again.
+        async with ports.open.moving:
+            await _tell(tellings, ports)
+
+
+async def _tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
     remaining = dict(tellings)
     for _ in range(MAX_ROUNDS):
         told = {command_id: _move(command_id, telling, ports) for command_id, telling in remaining.items()}
@@ -52,6 +60,22 @@ async def tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
 
 def only_lines(story: Story, one: OpenCommand) -> None:
     """Lines that nothing has written yet go with whatever is told, and here nothing is."""
+
+
+def waited_long_enough(now_ms: int, story: Story, one: OpenCommand) -> None:
+    """The end of waiting, if it is over in the phase the command has by now."""
+    record = one.record
+    end = deadline_of(record.phase, record.issued_ms, record.not_after_ms)
+    if end is None or end[0] > now_ms:
+        return
+    if end[1] is Happening.ABANDON:
+        story.happens(Happening.ABANDON, now_ms, "abandoned", reason="silent_for_a_day")
+    elif record.phase is Phase.ISSUED:
+        story.happens(
+            Happening.DEADLINE, now_ms, "expired", reason="no_probe_answer" if one.probe else "not_sent"
+        )
+    else:
+        story.happens(Happening.DEADLINE, now_ms, "deadline", reason="silence")
 
 
 def _move(

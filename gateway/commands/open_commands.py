@@ -1,6 +1,8 @@
 """The commands of our lanes that are open, and those settled lately: what this process knows of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import AbstractAsyncContextManager, nullcontext
+from math import inf
 from uuid import UUID
 
 from msgspec import Struct
@@ -8,8 +10,8 @@ from msgspec import Struct
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import shard_of
 from gateway.command_ports import CommandRecord, TimelineEntry
-from gateway.commands.in_flight import WATCH_MS, Flight, Probe
-from gateway.core.command import SETTLED
+from gateway.commands.in_flight import WATCH_MS, Flight, Probe, deadline_of, next_frame_ms
+from gateway.core.command import SETTLED, Phase
 
 
 class OpenCommand(Struct):
@@ -33,6 +35,17 @@ class OpenCommand(Struct):
     def is_settled(self) -> bool:
         return self.record.phase in SETTLED
 
+    @property
+    def due_ms(self) -> float:
+        """When its next frame may leave or waiting ends; infinity for a settled one."""
+        record = self.record
+        end = deadline_of(record.phase, record.issued_ms, record.not_after_ms)
+        end_ms = inf if end is None else end[0]
+        if self.flight is None or record.phase is not Phase.SENT:
+            return end_ms
+        frame_ms = next_frame_ms(self.flight)
+        return end_ms if frame_ms is None else min(end_ms, frame_ms)
+
     def add_line(self, at_ms: int, what: str, **detail: bool | int | str) -> None:
         self.lines = (*self.lines, TimelineEntry(at_ms, what, self.record.phase, detail))
 
@@ -45,9 +58,13 @@ class OpenCommands:
         """Called when the dispatcher has something new to look at."""
         self.lanes: set[int] = set()
         """Those of which everything that is open, or was lately, is known here."""
+        self.moving: AbstractAsyncContextManager[object] = nullcontext()
+        """Held while commands are judged and moved; a lock spares those who wait a judgement that is out of date."""
         self._by_id: dict[UUID, OpenCommand] = {}
         self._waiting: dict[UUID, OpenCommand] = {}
         """Those that still wait for something; in a busy hour far fewer than are watched."""
+        self._issued: dict[UUID, OpenCommand] = {}
+        """Those nobody has claimed yet."""
         self._watched: dict[UUID, OpenCommand] = {}
         """Settled, in the order it was heard."""
         self._by_device: dict[int, list[UUID]] = {}
@@ -65,6 +82,10 @@ class OpenCommands:
         """Those that are not settled, or have lines to write."""
         return iter(list(self._waiting.values()))
 
+    def issued(self) -> list[CommandRecord]:
+        """Those nobody has claimed yet, in the order they became known."""
+        return [one.record for one in self._issued.values()]
+
     def get(self, command_id: UUID) -> OpenCommand | None:
         return self._by_id.get(command_id)
 
@@ -80,6 +101,10 @@ class OpenCommands:
             self._by_device.setdefault(record.device_no, []).append(record.command_id)
         elif record.revision > known.record.revision:
             known.record = record
+        if known.record.phase is Phase.ISSUED:
+            self._issued[record.command_id] = known
+        else:
+            self._issued.pop(record.command_id, None)
         if known.is_settled:
             known.flight, known.probe, known.frame = None, None, b""
             if not known.lines:
@@ -92,6 +117,7 @@ class OpenCommands:
     def forget(self, command_id: UUID) -> None:
         gone = self._by_id.pop(command_id, None)
         self._waiting.pop(command_id, None)
+        self._issued.pop(command_id, None)
         self._watched.pop(command_id, None)
         if gone is not None:
             others = self._by_device[gone.record.device_no]

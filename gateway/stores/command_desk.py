@@ -121,22 +121,24 @@ class PostgresCommandDesk:
         """ABANDONED when it was UNCONFIRMED, else unchanged. Raises KeyError for an unknown one, StoreUnavailable."""
         return await self._settle(command_id, Happening.ABANDON, at_ms, by=by, why=why)
 
-    async def settled(self, command_id: UUID, *, timeout_s: float) -> CommandRecord | None:
+    async def settled(
+        self, command_id: UUID, *, timeout_s: float, known: CommandRecord | None = None
+    ) -> CommandRecord | None:
         """Returns once it is settled or UNCONFIRMED, else as it stands after the time; None when there is none.
-        Raises StoreUnavailable."""
+        `known` as whoever ordered it a moment ago has it. Raises StoreUnavailable."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + timeout_s
-        with self._waits.waiting(command_id) as woken:
-            while True:
-                woken.clear()
-                command = await self.find(command_id)
-                if command is None or _answers(command) or loop.time() >= end_s:
-                    return command
+        with self._waits.waiting(command_id) as waiting:
+            command = known or await self.find(command_id)
+            while command is not None and not _answers(command):
                 try:
                     async with asyncio.timeout_at(end_s):
-                        await woken.wait()
+                        await waiting.woken.wait()
                 except TimeoutError:
-                    continue
+                    return await self.find(command_id)
+                waiting.woken.clear()
+                command = waiting.heard or await self.find(command_id)
+            return command
 
     async def _issue_batch(self, wanted: Sequence[NewCommand]) -> Sequence[IssueOutcome | Exception]:
         in_order = sorted(range(len(wanted)), key=lambda place: wanted[place].device.device_no)

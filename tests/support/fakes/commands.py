@@ -74,7 +74,9 @@ class FakeCommands:
     async def abandon(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
         return await self._end(command_id, Phase.UNCONFIRMED, Phase.ABANDONED, at_ms, by, why)
 
-    async def settled(self, command_id: UUID, *, timeout_s: float) -> CommandRecord | None:
+    async def settled(
+        self, command_id: UUID, *, timeout_s: float, known: CommandRecord | None = None
+    ) -> CommandRecord | None:
         await self._interruptions.point("commands.settled")
         return self.rows.get(command_id)
 

@@ -8,6 +8,7 @@ from msgspec import structs
 from firmware_protocol.commands import AckResult, CommandKind
 from firmware_protocol.messages import Bolt, Lock, Report
 from gateway.command_ports import CommandRecord
+from gateway.commands import dispatch
 from gateway.core.command import Phase
 from gateway.core.device import Status
 from gateway.ports import StoreUnavailable
@@ -181,6 +182,35 @@ async def test_nothing_is_due_before_the_next_poll_when_nothing_is_open() -> Non
     await gateway.dispatch.turn()
     await gateway.dispatch.turn()
     assert gateway.dispatch.next_due_ms() > gateway.clock.now_ms()
+
+
+async def test_a_command_that_the_notice_tells_needs_no_look() -> None:
+    gateway = CommandGateway()
+    await gateway.dispatch.turn()
+    command = await gateway.issued()
+    gateway.interruptions.passed.clear()
+    gateway.dispatch.noticed(command)
+    await gateway.dispatch.turn()
+    assert gateway.phase(command) is Phase.SENT
+    assert "commands.waiting" not in gateway.interruptions.passed
+    gateway.dispatch.noticed(command)
+    await gateway.dispatch.turn()
+    assert len(gateway.link.published) == 1
+
+
+async def test_a_notice_about_another_ones_lane_is_no_word_about_ours() -> None:
+    gateway = CommandGateway()
+    command = await gateway.issued()
+    gateway.dispatch.noticed(command)
+    assert len(gateway.open) == 0
+
+
+async def test_what_is_open_is_walked_over_a_few_times_a_second() -> None:
+    gateway = CommandGateway()
+    await gateway.sent()
+    await gateway.wait(1_500)
+    due_ms = gateway.dispatch.next_due_ms() - gateway.clock.now_ms()
+    assert 0 < due_ms <= dispatch.SWEEP_MS + 1
 
 
 async def test_the_word_of_the_broker_is_a_line() -> None:
