@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from firmware_protocol.limits import MAX_SETTING_CHARS, MAX_SETTINGS, MAX_SLOTS
+from gateway.commands.issue import DEFAULT_TTL_S, MAX_TTL_S, MIN_TTL_S
 
 KindOfCommand = Literal["unlock", "lock", "eject", "open_slot", "locate", "reboot", "configure", "query"]
 SafetyName = Literal["repeatable", "state_setting", "one_shot"]
@@ -23,6 +24,7 @@ PhaseName = Literal[
     "executed_late",
     "abandoned",
 ]
+OverridableName = Literal["low_battery", "fault", "claimed_by_other", "slot_occupied"]
 SettingName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,24}$")]
 SettingText = Annotated[str, StringConstraints(max_length=MAX_SETTING_CHARS, pattern=r"^[ -~]*$")]
 SettingNumber = Annotated[int, Field(ge=-(2**63), le=2**63 - 1, strict=True)]
@@ -59,15 +61,17 @@ class CommandWish(BaseModel):
     kind: KindOfCommand
     slot: int = Field(0, ge=0, le=MAX_SLOTS, description="0 is the device itself", strict=True)
     ttl_s: int = Field(
-        10, ge=2, le=60, strict=True, description="Seconds after which no conforming device obeys"
+        DEFAULT_TTL_S,
+        ge=MIN_TTL_S,
+        le=MAX_TTL_S,
+        strict=True,
+        description="Seconds after which no conforming device obeys",
     )
     claim_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{0,64}$")] = Field(
         "", description="The hold, booking or rental on whose behalf this is"
     )
     why: Why = Field("", description="For the audit log; needed with `override`")
-    override: list[Literal["low_battery", "fault", "claimed_by_other", "slot_occupied"]] = Field(
-        [], max_length=4, description="Conditions to pass over"
-    )
+    override: list[OverridableName] = Field([], max_length=4, description="Conditions to pass over")
     settings: dict[SettingName, SettingSwitch | SettingNumber | SettingText] = Field(
         {},
         max_length=MAX_SETTINGS,

@@ -6,11 +6,12 @@ from uuid import UUID
 import pytest
 
 from api.command_answer import command_answer, timeline_answer
-from api.command_schemas import KindOfCommand, PhaseName, SafetyName
+from api.command_schemas import KindOfCommand, OverridableName, PhaseName, SafetyName
 from firmware_protocol.commands import CommandKind
 from firmware_protocol.messages import DeviceId
 from gateway.command_ports import CommandRecord, TimelineEntry
 from gateway.core.command import SETTLED, Phase, SafetyClass
+from gateway.core.issue_conditions import OVERRIDABLE
 
 NOW_MS = 1_790_000_000_000
 
@@ -39,6 +40,7 @@ def test_the_api_has_a_word_for_every_kind_phase_and_safety_class() -> None:
     assert set(get_args(KindOfCommand)) == {kind.name.lower() for kind in CommandKind}
     assert set(get_args(PhaseName)) == {phase.value for phase in Phase}
     assert set(get_args(SafetyName)) == {safety.name.lower() for safety in SafetyClass}
+    assert set(get_args(OverridableName)) == {refusal.value for refusal in OVERRIDABLE}
 
 
 @pytest.mark.parametrize("phase", Phase)
