@@ -39,6 +39,9 @@ class IngestCounters(Protocol):
     def welcomed(self, count: int) -> None:
         """Hellos that were answered."""
 
+    def newcomer_refused(self, model: str) -> None:
+        """An unknown device of a model that has registered enough by itself in this hour."""
+
     def fell_silent(self, *, quiet: int, lost: int) -> None:
         """Devices a presence sweep found silent."""
 

@@ -7,14 +7,14 @@ log = telemetry.logger()
 
 
 MAX_LOUD = 1_000
-"""Devices named once each; beyond it all may be named again."""
+"""Devices and models named once each; beyond it all may be named again."""
 
 
 class MetricCounters:
     """Implements `counters.IngestCounters`."""
 
     def __init__(self) -> None:
-        self._loud: set[tuple[str, DeviceId]] = set()
+        self._named: set[tuple[str, ...]] = set()
 
     def batch_stored(self, *, rows: int, doubtful: int, doubled: int, newest_received_ms: int) -> None:
         telemetry.STORED_ROWS.inc(rows + doubtful - doubled)
@@ -37,11 +37,11 @@ class MetricCounters:
 
     def beyond_quota(self, device_id: DeviceId, count: int) -> None:
         telemetry.BEYOND_QUOTA.inc(count)
-        self._name_once("device_beyond_quota", device_id)
+        self._name_once("device_beyond_quota", device=device_id)
 
     def sightings_beyond(self, device_id: DeviceId, count: int) -> None:
         telemetry.SIGHTINGS_BEYOND.inc(count)
-        self._name_once("device_sights_too_many_units", device_id)
+        self._name_once("device_sights_too_many_units", device=device_id)
 
     def receipted(self, count: int) -> None:
         telemetry.RECEIPTS.inc(count)
@@ -60,6 +60,10 @@ class MetricCounters:
     def welcomed(self, count: int) -> None:
         telemetry.WELCOMED.inc(count)
 
+    def newcomer_refused(self, model: str) -> None:
+        telemetry.NEWCOMERS_REFUSED.inc()
+        self._name_once("model_registers_too_many", model=model)
+
     def fell_silent(self, *, quiet: int, lost: int) -> None:
         telemetry.FELL_SILENT.labels("quiet").inc(quiet)
         telemetry.FELL_SILENT.labels("lost").inc(lost)
@@ -68,9 +72,10 @@ class MetricCounters:
         telemetry.REBUILDS.inc()
         log.warning("shard_rebuilt", lane=shard, states=states)
 
-    def _name_once(self, event: str, device_id: DeviceId) -> None:
-        if (event, device_id) not in self._loud:
-            if len(self._loud) >= MAX_LOUD:
-                self._loud.clear()
-            self._loud.add((event, device_id))
-            log.warning(event, device=device_id)
+    def _name_once(self, event: str, **who: str) -> None:
+        named = (event, *who.values())
+        if named not in self._named:
+            if len(self._named) >= MAX_LOUD:
+                self._named.clear()
+            self._named.add(named)
+            log.warning(event, **who)

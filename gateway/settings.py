@@ -51,6 +51,8 @@ class Settings:
     """Opens the keys of devices; may come from the file that `LATCHKEY_KEY_ENCRYPTION_KEY_FILE` names."""
     reports_per_device: int
     """Most reports of one device within five minutes; 0 for no bound."""
+    registrations_per_hour: int
+    """Most devices of one model that a hello registers within an hour; 0 for no bound."""
     log_level: str
 
     @classmethod
@@ -73,6 +75,7 @@ class Settings:
             broker_pid_file=read.parsed("BROKER_PID_FILE", "a file", _folder, "", empty=True),
             key_encryption_key=_key_wrapping(environment),
             reports_per_device=read.whole("REPORTS_PER_DEVICE", 0, 2**31, 600),
+            registrations_per_hour=read.whole("REGISTRATIONS_PER_HOUR", 0, 2**31, 1_000),
             log_level=read.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )
 

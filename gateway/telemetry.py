@@ -73,6 +73,9 @@ TRIMS = _counter("history_trims", "Maintenance of the history, by result", ("res
 
 # --- hello and presence --------------------------------------------------------------------------
 WELCOMED = _counter("welcomed_hellos", "Hellos that were answered")
+NEWCOMERS_REFUSED = _counter(
+    "refused_newcomers", "Hellos of unknown devices beyond LATCHKEY_REGISTRATIONS_PER_HOUR of their model"
+)
 HELLOS_DROPPED = _counter("dropped_hellos", "Hellos beyond the bound; their devices repeat them")
 ACKS_DROPPED = _counter("dropped_acks", "Acks beyond the bound; evidence settles what they were about")
 FELL_SILENT = _counter("silent_devices", "Devices that a sweep found quiet or lost", ("presence",))

@@ -13,6 +13,7 @@ from gateway.command_ports import ArrivedAck
 from gateway.command_wiring import CommandParts
 from gateway.counting import MetricCounters
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
+from gateway.ingest.newcomers import Newcomers
 from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
 from gateway.ingest.quotas import ReportQuotas
 from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
@@ -27,17 +28,7 @@ from gateway.mqtt.replayed import arrive_again
 from gateway.mqtt.shards import LaneKeeper
 from gateway.ports import Arrived, ArrivedHello, Clock, StoreUnavailable
 from gateway.settings import Settings
-from gateway.stores.broker_lists import PostgresBrokerLists
-from gateway.stores.commands import PostgresCommands
-from gateway.stores.device_keys import PostgresDeviceKeys
-from gateway.stores.history import PostgresHistory
-from gateway.stores.last_reports import PostgresLastReports
-from gateway.stores.leases import PostgresLeases
-from gateway.stores.live_states import RedisLiveStates
-from gateway.stores.quarantine import PostgresQuarantine
-from gateway.stores.redis_link import RedisLink
-from gateway.stores.registry import PostgresRegistry
-from gateway.watched_stores import Watch, WatchedHistory, WatchedLiveStates
+from gateway.store_wiring import Stores
 
 MAX_PENDING_HELLOS = 20_000
 """Four storms of 5,000 devices at once; whoever comes later repeats its hello within minutes."""
@@ -46,41 +37,6 @@ MAX_PENDING_BYTES = 2 * BYTE_BUDGET
 """The budget, and once more for malformed hellos: while a store is away nothing else comes in beyond the budget."""
 
 log = telemetry.logger()
-
-
-class Stores:
-    """Everything that outlives a connection to the outside."""
-
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        dsn = settings.postgres_dsn
-        self.redis = RedisLink(settings.redis_url, name="gateway")
-        self.registry = PostgresRegistry(dsn, clock)
-        self.device_keys = PostgresDeviceKeys(dsn, settings.key_encryption_key, clock)
-        self.broker_lists = PostgresBrokerLists(dsn)
-        self.commands = PostgresCommands(dsn)
-        self.bad_acks = PostgresHistory(dsn)
-        """A connection of its own: no batch of reports holds up what devices answer."""
-        self.postgres_history = PostgresHistory(dsn)
-        self.leases = PostgresLeases(dsn)
-        self.quarantine = PostgresQuarantine(dsn)
-        self.last_reports = PostgresLastReports(dsn, self.registry.model)
-        self.postgres_watch = Watch("postgres", clock)
-        self.redis_watch = Watch("redis", clock)
-        self.history = WatchedHistory(self.postgres_history, self.postgres_watch)
-        self.live_states = WatchedLiveStates(RedisLiveStates(self.redis), self.redis_watch)
-
-    async def close(self) -> None:
-        """In reverse order."""
-        await self.last_reports.close()
-        await self.quarantine.close()
-        await self.leases.close()
-        await self.postgres_history.close()
-        await self.bad_acks.close()
-        await self.commands.close()
-        await self.broker_lists.close()
-        await self.device_keys.close()
-        await self.registry.close()
-        await self.redis.close()
 
 
 class Gateway:
@@ -158,8 +114,17 @@ class Gateway:
         self._reports = TakeReports(self._report_ports)
         self._taking = asyncio.Lock()
         """New reports and replayed ones take turns, so that each sees what the other has committed."""
+        self._wire_intakes()
+
+    def _wire_intakes(self) -> None:
+        stores, clock, counters = self.stores, self.clock, self.counters
         self._hello_ports = HelloPorts(
-            stores.registry, self.sessions, counters, stores.device_keys, self.commands.evidence
+            stores.registry,
+            self.sessions,
+            counters,
+            stores.device_keys,
+            self.commands.evidence,
+            Newcomers(self.settings.registrations_per_hour, counters),
         )
         self.reports: Intake[Arrived] = Intake(
             self._take_reports, self, clock, chance=self.chance, of="reports"

@@ -13,6 +13,7 @@ from gateway.command_ports import DeviceKeys, NoKeys
 from gateway.core.device import DeviceRecord, Status
 from gateway.counters import IngestCounters
 from gateway.evidence import BootSink, NothingOpen
+from gateway.ingest.newcomers import Newcomers
 from gateway.ports import ArrivedHello, DeviceLink, Registry
 
 
@@ -24,6 +25,8 @@ class HelloPorts(Struct, frozen=True):
     counters: IngestCounters
     keys: DeviceKeys = NoKeys()
     boots: BootSink = NothingOpen()
+    newcomers: Newcomers | None = None
+    """None for no bound."""
 
 
 async def take_hellos(batch: Sequence[ArrivedHello], ports: HelloPorts) -> None:
@@ -32,7 +35,7 @@ async def take_hellos(batch: Sequence[ArrivedHello], ports: HelloPorts) -> None:
     # claimed, and none is issued ahead of it.
     now_ms = await ports.registry.time_ms()
     newest = {arrived.device_id: arrived for arrived in batch}
-    devices = await _find(newest, ports.registry)
+    devices = await _find(newest, ports, now_ms)
     heard = {device_id: one for device_id, one in newest.items() if _is_heard(one, devices.get(device_id))}
     pairs: list[tuple[DeviceRecord, Hello]] = [(devices[d], one.hello) for d, one in heard.items()]
     records = await ports.registry.give_boots(pairs, now_ms) if pairs else {}
@@ -52,8 +55,11 @@ async def take_hellos(batch: Sequence[ArrivedHello], ports: HelloPorts) -> None:
         ports.counters.refused("hello", len(newest) - len(heard))
 
 
-async def _find(newest: Mapping[DeviceId, ArrivedHello], registry: Registry) -> dict[DeviceId, DeviceRecord]:
+async def _find(
+    newest: Mapping[DeviceId, ArrivedHello], ports: HelloPorts, now_ms: int
+) -> dict[DeviceId, DeviceRecord]:
     """Those in the registry, and those whose model lets a hello register them."""
+    registry = ports.registry
     devices = {device_id: known for device_id in newest if (known := registry.known(device_id)) is not None}
     missing = [device_id for device_id in newest if device_id not in devices]
     if missing:
@@ -61,10 +67,20 @@ async def _find(newest: Mapping[DeviceId, ArrivedHello], registry: Registry) -> 
     for device_id in missing:
         arrived = newest[device_id]
         if device_id not in devices and arrived.lane == shard_of(device_id):
-            registered = await registry.register_unknown(device_id, arrived.hello.model)
+            registered = await _register(device_id, arrived.hello.model, ports, now_ms)
             if registered is not None:
                 devices[device_id] = registered
     return devices
+
+
+async def _register(device_id: DeviceId, model: str, ports: HelloPorts, now_ms: int) -> DeviceRecord | None:
+    newcomers = ports.newcomers
+    if newcomers is not None and not newcomers.may_register(model, now_ms):
+        return None
+    registered = await ports.registry.register_unknown(device_id, model)
+    if registered is not None and newcomers is not None:
+        newcomers.registered(model)
+    return registered
 
 
 def _is_heard(arrived: ArrivedHello, device: DeviceRecord | None) -> bool:

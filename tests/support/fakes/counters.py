@@ -44,6 +44,9 @@ class FakeCounters:
     def welcomed(self, count: int) -> None:
         self.counts["welcomed"] += count
 
+    def newcomer_refused(self, model: str) -> None:
+        self.counts["newcomers_refused"] += 1
+
     def fell_silent(self, *, quiet: int, lost: int) -> None:
         self.counts.update(quiet=quiet, lost=lost)
 

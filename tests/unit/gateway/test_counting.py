@@ -24,6 +24,7 @@ def test_every_count_moves_its_metric() -> None:
         "feed_rebuilds_total": 1.0,
         "sightings_beyond_quota_total": 7.0,
         "reports_beyond_quota_total": 2.0,
+        "refused_newcomers_total": 1.0,
     }
     before = {name: value(name) for name in names}
     late = value("reports_total", outcome="late")
@@ -37,6 +38,7 @@ def test_every_count_moves_its_metric() -> None:
     counters.only_late(DeviceId("bike-1"))
     counters.kept_lost(DeviceId("bike-1"), 9)
     counters.sightings_beyond(DeviceId("cab-1"), 7)
+    counters.newcomer_refused("guest")
     counters.beyond_quota(DeviceId("cab-1"), 2)
     counters.welcomed(5)
     counters.fell_silent(quiet=2, lost=1)
