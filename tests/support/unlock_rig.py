@@ -25,7 +25,9 @@ from tests.support.waiting import until, until_async
 
 MODELS = (
     DeviceModel("obeying-bike", Kind.BIKE, heartbeat_s=300, quiet_after_s=600, lost_after_s=6_000),
-    DeviceModel("plain-cabinet", Kind.CABINET, heartbeat_s=300, quiet_after_s=600, lost_after_s=6_000),
+    DeviceModel(
+        "plain-cabinet", Kind.CABINET, heartbeat_s=300, quiet_after_s=600, lost_after_s=6_000, slot_count=4
+    ),
 )
 PLACE = Fix(13_030_000, 1_038_510_000, accuracy_m=5.0)
 BIKES = tuple(DeviceId(f"obeys-{number}") for number in range(3))
