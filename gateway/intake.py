@@ -1,7 +1,8 @@
 """The loop that turns what arrives into batches: read, take, store, again; one batch in flight."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from gateway import telemetry
@@ -22,7 +23,11 @@ CAP_DELAY_S = 1.0
 MAX_FAILURES = 10
 """A batch that fails so often for a reason nobody foresaw ends the process: a fresh one may do better."""
 
+LOOK_EVERY_S = 0.05
+"""While a batch waits: a person in front of a lock does not notice it, and a process with a backlog neither."""
+
 Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
 
 log = telemetry.logger()
 
@@ -47,10 +52,20 @@ class AlwaysOpen:
         """It cannot be."""
 
 
+class Ahead(Protocol[Item_contra]):
+    """Who can make use of items before they are stored. Each is given to the flow in its turn nevertheless."""
+
+    def pays(self) -> bool:
+        """Whether anybody waits for what may have arrived: only then it is read before it can be stored."""
+
+    async def look(self, items: Sequence[Item_contra]) -> None:
+        """In the order received; the same may be shown again. Raises StoreUnavailable: show them later."""
+
+
 class Intake(Generic[Item]):
     """Collects items, and gives them to the flow batch by batch. A batch leaves at once while the gateway is
     idle; under load the sources are read once per cycle. While a store is away the batch is kept, nothing is
-    acknowledged and nothing is read."""
+    acknowledged, and nothing is read unless somebody looks ahead: then up to the byte budget."""
 
     def __init__(
         self,
@@ -60,8 +75,9 @@ class Intake(Generic[Item]):
         *,
         chance: Chance,
         of: str = "reports",
+        ahead: Ahead[Item] | None = None,
     ) -> None:
-        """`of` names the items in metrics."""
+        """`of` names the items in metrics; `ahead` sees what waits while a store is away."""
         self.pending_bytes = 0
         self.failure = ""
         """Why the present batch could not be stored yet; empty when all is well."""
@@ -75,6 +91,10 @@ class Intake(Generic[Item]):
         self._rows = telemetry.BATCH_ROWS.labels(of)
         self._seconds = telemetry.BATCH_SECONDS.labels(of)
         self._pending: list[Item] = []
+        self._ahead = ahead
+        self._shown = 0
+        """So many of the pending items, from the first on, were seen by who looks ahead."""
+        self._failures = 0
         self._in_flight = 0
         self._since_ms = 0
         self._arrival = asyncio.Event()
@@ -118,6 +138,7 @@ class Intake(Generic[Item]):
             batch = self._pending[:MAX_BATCH_ROWS]
             size_bytes = self.pending_bytes * len(batch) // len(self._pending)
             del self._pending[:MAX_BATCH_ROWS]
+            self._shown = max(0, self._shown - len(batch))
             self._in_flight = len(batch)
             began_s = self._clock.monotonic_s()
             self._pace.note(len(batch), began_s)
@@ -142,29 +163,78 @@ class Intake(Generic[Item]):
                 await self._arrival.wait()
 
     async def _store(self, batch: list[Item]) -> None:
-        attempt = failures = 0
-        while True:
-            try:
-                await self._flow(batch)
-            except StoreUnavailable as error:
-                self.failure = f"store away: {error}"
-            except Exception as error:
-                failures += 1
-                self.failure = f"batch failed: {type(error).__name__}"
-                log.exception("batch_failed", rows=len(batch), failures=failures)
-                if failures >= MAX_FAILURES:
-                    raise
-            else:
-                if attempt:
-                    log.info("batch_stored_at_last", rows=len(batch), attempts=attempt + 1)
-                self.failure = ""
-                return
-            if not attempt:
-                log.warning("batch_waits", rows=len(batch), reason=self.failure)
-            telemetry.BATCHES_REPEATED.inc()
-            delay_s = next_delay_s(attempt, self._chance, first_s=FIRST_DELAY_S, cap_s=CAP_DELAY_S)
-            attempt += 1
-            await asyncio.sleep(delay_s)
+        """At once when all is well; else again and again, and meanwhile others may look at what waits."""
+        self._failures = 0
+        if await self._attempt(batch):
+            return
+        log.warning("batch_waits", rows=len(batch), reason=self.failure)
+        stored = asyncio.Event()
+        looking = asyncio.ensure_future(self._look_ahead(batch, stored))
+        try:
+            attempts = 1
+            while not await self._attempt_later(batch, attempts):
+                attempts += 1
+            stored.set()
+            await looking
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+        log.info("batch_stored_at_last", rows=len(batch), attempts=attempts + 1)
+
+    async def _attempt_later(self, batch: list[Item], attempts: int) -> bool:
+        telemetry.BATCHES_REPEATED.inc()
+        delay_s = next_delay_s(attempts - 1, self._chance, first_s=FIRST_DELAY_S, cap_s=CAP_DELAY_S)
+        await asyncio.sleep(delay_s)
+        return await self._attempt(batch)
+
+    async def _attempt(self, batch: list[Item]) -> bool:
+        """Whether it is stored. Raises what nobody foresaw, when it comes again and again."""
+        try:
+            await self._flow(batch)
+        except StoreUnavailable as error:
+            self.failure = f"store away: {error}"
+        except Exception as error:
+            self._failures += 1
+            self.failure = f"batch failed: {type(error).__name__}"
+            log.exception("batch_failed", rows=len(batch), failures=self._failures)
+            if self._failures >= MAX_FAILURES:
+                raise
+        else:
+            self.failure = ""
+            return True
+        return False
+
+    async def _look_ahead(self, batch: list[Item], stored: asyncio.Event) -> None:
+        """While that pays: reads on within the byte budget and shows what waits, the batch itself first."""
+        ahead, is_batch_shown = self._ahead, False
+        while ahead is not None and not stored.is_set():
+            pays, pause_s = ahead.pays(), LOOK_EVERY_S
+            self._read_on(pays=pays)
+            some = self._unshown() if is_batch_shown else batch
+            if pays and some:
+                try:
+                    await ahead.look(some)
+                except StoreUnavailable:
+                    pause_s = CAP_DELAY_S
+                except Exception:
+                    # The flow meets it too, and counts it.
+                    log.exception("look_ahead_failed", rows=len(some))
+                    pause_s = CAP_DELAY_S
+                else:
+                    self._shown += len(some) if is_batch_shown else 0
+                    is_batch_shown, pause_s = True, 0.0
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await stored.wait()
+
+    def _unshown(self) -> list[Item]:
+        return self._pending[self._shown : self._shown + MAX_BATCH_ROWS]
+
+    def _read_on(self, *, pays: bool) -> None:
+        if pays and not self._draining and self.pending_bytes <= BYTE_BUDGET:
+            self._open_valve()
+        else:
+            self._close_valve()
 
     def _open_valve(self) -> None:
         if self._shut:

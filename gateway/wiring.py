@@ -13,6 +13,7 @@ from gateway.command_ports import ArrivedAck
 from gateway.command_wiring import CommandParts
 from gateway.counting import MetricCounters
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
+from gateway.ingest.evidence_ahead import EvidenceAhead
 from gateway.ingest.newcomers import Newcomers
 from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
 from gateway.ingest.quotas import ReportQuotas
@@ -127,7 +128,12 @@ class Gateway:
             Newcomers(self.settings.registrations_per_hour, counters),
         )
         self.reports: Intake[Arrived] = Intake(
-            self._take_reports, self, clock, chance=self.chance, of="reports"
+            self._take_reports,
+            self,
+            clock,
+            chance=self.chance,
+            of="reports",
+            ahead=EvidenceAhead(stores.registry, self.commands.evidence),
         )
         self.hellos: Intake[ArrivedHello] = Intake(
             self._take_hellos, AlwaysOpen(), clock, chance=self.chance, of="hellos"

@@ -81,14 +81,13 @@ async def issue(wish: Wish, ports: IssuePorts) -> IssueOutcome | RefusedWish:
     if outcome is None:
         state, is_live = await _state_of(wish.device, ports)
         keys = await ports.keys.load([wish.device.device_no])
-        report = _newest_report(state)
-        situation = _situation(
-            wish, state, report, has_key=wish.device.device_no in keys, now_ms=requested_ms
-        )
+        has_key = wish.device.device_no in keys
+        situation = _situation(wish, state, has_key=has_key, now_ms=requested_ms, is_live=is_live)
         against = refusals(situation, wish.override)
         if against:
             outcome = RefusedWish(against)
         else:
+            report = situation.report
             new = _new_command(wish, report, digest, requested_ms=requested_ms, is_live=is_live, ports=ports)
             outcome = await ports.desk.issue(new)
     ports.counters.issued(_name(outcome))
@@ -129,10 +128,19 @@ def _newest_report(state: LiveState | None) -> Report | None:
 
 
 def _situation(
-    wish: Wish, state: LiveState | None, report: Report | None, *, has_key: bool, now_ms: int
+    wish: Wish, state: LiveState | None, *, has_key: bool, now_ms: int, is_live: bool
 ) -> Situation:
     return Situation(
-        wish.device, wish.model, has_key, state, report, wish.kind, wish.slot, wish.claim_id, now_ms
+        wish.device,
+        wish.model,
+        has_key,
+        state,
+        _newest_report(state),
+        wish.kind,
+        wish.slot,
+        wish.claim_id,
+        now_ms,
+        is_live,
     )
 
 

@@ -14,6 +14,16 @@ from gateway.core.live_state import LiveState
 HEARTBEATS_HEARD: Final = 2
 """Silent for longer than so many, a device is taken for offline: what it cannot hear is not sent."""
 
+HEARTBEATS_SAVED: Final = 2
+"""A saved state is that of the report before, and saved with the first one after its time has come."""
+
+SAVED_BEHIND_MS: Final = 65_000
+"""What else it may be behind: it is saved once a minute, and held for some seconds."""
+
+OUTAGE_MS: Final = 3_600_000
+"""While Redis is away nothing more is saved, so what was heard within the hour may well be there. Who is not hears
+nothing later either, and the command ends as one that nobody answered."""
+
 
 class Refusal(StrEnum):
     """Why a command is not issued."""
@@ -49,6 +59,10 @@ OF_A_SLOT: Final = frozenset({CommandKind.EJECT, CommandKind.OPEN_SLOT})
 MOVING_PARTS: Final = OF_A_SLOT | {CommandKind.UNLOCK, CommandKind.LOCK}
 OPENING: Final = OF_A_SLOT | {CommandKind.UNLOCK}
 
+UNSEEN: Final = frozenset(CommandKind) - MOVING_PARTS | {CommandKind.UNLOCK}
+"""Harm nobody where the device is not as it was: a bike that moves must not be locked, and a compartment may have been
+given to another."""
+
 
 class Refused(Struct, frozen=True):
     """One reason, with a sentence for a person."""
@@ -70,6 +84,8 @@ class Situation(Struct, frozen=True):
     slot: int
     claim_id: str
     now_ms: int
+    is_live: bool = True
+    """False for a state that was saved, which is behind what is: Redis is away, and never decides."""
 
 
 def refusals(situation: Situation, override: frozenset[Refusal] = frozenset()) -> tuple[Refused, ...]:
@@ -103,8 +119,17 @@ def _of_presence(situation: Situation) -> Iterator[Refused]:
         yield Refused(Refusal.OFFLINE, "the device was never heard")
         return
     silent_ms = situation.now_ms - state.heard_at_ms
-    if silent_ms > HEARTBEATS_HEARD * situation.model.heartbeat_s * 1000:
+    if silent_ms > _patience_ms(situation):
         yield Refused(Refusal.OFFLINE, f"the device was last heard {silent_ms // 1000} s ago")
+
+
+def _patience_ms(situation: Situation) -> int:
+    """How old the newest state may be before its device is taken for offline."""
+    heartbeat_ms = situation.model.heartbeat_s * 1000
+    if situation.is_live:
+        return HEARTBEATS_HEARD * heartbeat_ms
+    saved_ms = (HEARTBEATS_HEARD + HEARTBEATS_SAVED) * heartbeat_ms + SAVED_BEHIND_MS
+    return saved_ms + OUTAGE_MS if situation.kind in UNSEEN else saved_ms
 
 
 def _of_target(situation: Situation) -> Iterator[Refused]:
@@ -128,7 +153,8 @@ def _of_bolt(situation: Situation, report: Report) -> Iterator[Refused]:
     bolt = None if report.lock is None else report.lock.bolt
     if bolt is None:
         yield Refused(Refusal.UNSUPPORTED, "the device reports no bolt")
-    elif situation.kind is CommandKind.UNLOCK and bolt is Bolt.OPEN:
+    elif situation.kind is CommandKind.UNLOCK and bolt is Bolt.OPEN and situation.is_live:
+        # A saved state may be older than the last closing, and to open what is open harms nobody.
         yield Refused(Refusal.ALREADY_OPEN, "the bolt is open")
     elif situation.kind is CommandKind.LOCK and bolt is Bolt.CLOSED:
         yield Refused(Refusal.ALREADY_CLOSED, "the bolt is closed")

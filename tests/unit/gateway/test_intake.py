@@ -1,7 +1,7 @@
 """Batches leave at once when idle, one at a time, and again and again while a store is away."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -48,10 +48,31 @@ class CountingValve:
         self.is_open = False
 
 
+class Lookout:
+    """Remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.is_worth_it = True
+        self.shown: list[int] = []
+        self.errors: list[Exception] = []
+
+    def pays(self) -> bool:
+        return self.is_worth_it
+
+    async def look(self, items: Sequence[int]) -> None:
+        if self.errors:
+            raise self.errors.pop()
+        self.shown += items
+
+
 @asynccontextmanager
-async def running() -> AsyncIterator[tuple[Intake[int], Flow, CountingValve]]:
+async def running(
+    lookout: Lookout | None = None,
+) -> AsyncIterator[tuple[Intake[int], Flow, CountingValve]]:
     flow, valve = Flow(), CountingValve()
-    collecting: Intake[int] = Intake(flow, valve, SystemClock(), chance=lambda: 0.0, of="items")
+    collecting: Intake[int] = Intake(
+        flow, valve, SystemClock(), chance=lambda: 0.0, of="items", ahead=lookout
+    )
     task = asyncio.create_task(collecting.run())
     try:
         yield collecting, flow, valve
@@ -131,3 +152,90 @@ async def test_a_drain_stores_what_was_read_and_ends() -> None:
         await asyncio.wait_for(collecting.drained.wait(), 30)
         assert flow.stored == [1, 2]
         assert not valve.is_open
+
+
+async def test_what_waits_is_shown_once_to_who_looks_ahead_and_stored_in_its_turn() -> None:
+    lookout = Lookout()
+    async with running(lookout) as (collecting, flow, valve):
+        flow.errors = [StoreUnavailable("live states")]
+        collecting.take([1, 2], 10)
+        await until_async(lambda: lookout.shown == [1, 2] and valve.is_open)
+        collecting.take([3], 10)
+        collecting.take([4], 10)
+        await until_async(lambda: lookout.shown == [1, 2, 3, 4])
+        assert (flow.stored, collecting.pending) == ([], 4)
+        flow.errors = []
+        await until_async(lambda: flow.stored == [1, 2, 3, 4])
+        collecting.take([5], 10)
+        await until_async(lambda: collecting.pending == 0)
+        assert lookout.shown == [1, 2, 3, 4]
+
+
+async def test_nothing_is_shown_and_read_ahead_while_nobody_waits_for_it() -> None:
+    lookout = Lookout()
+    lookout.is_worth_it = False
+    async with running(lookout) as (collecting, flow, valve):
+        flow.errors = [StoreUnavailable("live states")]
+        collecting.take([1], 10)
+        await until_async(lambda: flow.attempts >= 4)
+        assert (lookout.shown, valve.is_open) == ([], False)
+        lookout.is_worth_it = True
+        await until_async(lambda: lookout.shown == [1] and valve.is_open)
+        lookout.is_worth_it = False
+        await until_async(lambda: not valve.is_open)
+
+
+async def test_ahead_is_read_up_to_the_byte_budget_and_no_further() -> None:
+    lookout = Lookout()
+    async with running(lookout) as (collecting, flow, valve):
+        flow.errors = [StoreUnavailable("live states")]
+        collecting.take([1], 10)
+        await until_async(lambda: lookout.shown == [1] and valve.is_open)
+        collecting.take([2], intake.BYTE_BUDGET)
+        assert not valve.is_open
+        tried = flow.attempts
+        await until_async(lambda: lookout.shown == [1, 2] and flow.attempts > tried + 1)
+        assert not valve.is_open
+
+
+async def test_what_could_not_be_looked_at_is_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "CAP_DELAY_S", 0.01)
+    lookout = Lookout()
+    lookout.errors = [ZeroDivisionError(), StoreUnavailable("commands")]
+    async with running(lookout) as (collecting, flow, _):
+        flow.errors = [StoreUnavailable("live states")]
+        collecting.take([1], 10)
+        await until_async(lambda: lookout.shown == [1])
+        lookout.errors = [StoreUnavailable("commands")]
+        collecting.take([2], 10)
+        await until_async(lambda: lookout.shown == [1, 2])
+
+
+async def test_a_batch_that_hangs_keeps_nobody_from_looking_ahead() -> None:
+    lookout = Lookout()
+    async with running(lookout) as (collecting, flow, valve):
+        flow.errors = [StoreUnavailable("live states")]
+        collecting.take([1], 10)
+        await until_async(lambda: lookout.shown == [1] and valve.is_open)
+        flow.gate.clear()
+        tried = flow.attempts
+        await until_async(lambda: flow.attempts > tried)
+        collecting.take([2], 10)
+        await until_async(lambda: lookout.shown == [1, 2])
+        flow.errors = []
+        flow.gate.set()
+        await until_async(lambda: flow.stored == [1, 2])
+
+
+async def test_who_drains_reads_nothing_ahead() -> None:
+    lookout = Lookout()
+    async with running(lookout) as (collecting, flow, valve):
+        flow.errors = [StoreUnavailable("live states")]
+        collecting.take([1], 10)
+        await until_async(lambda: lookout.shown == [1] and valve.is_open)
+        collecting.drain()
+        tried = flow.attempts
+        await until_async(lambda: flow.attempts > tried + 1)
+        assert not valve.is_open
+        flow.errors = []
+        await asyncio.wait_for(collecting.drained.wait(), 30)

@@ -73,6 +73,7 @@ async def test_a_refusal_writes_nothing_and_frees_the_key() -> None:
 async def test_without_redis_what_was_saved_decides_and_no_count_is_kept() -> None:
     gateway = CommandGateway()
     gateway.redis_error = lambda: StoreUnavailable("redis")
+    gateway.clock.advance(ms=30 * 60_000)
     assert (await gateway.issued()).openings_before is None
 
 

@@ -10,8 +10,10 @@ from msgspec import structs
 from firmware_protocol.commands import CommandKind
 from firmware_protocol.messages import Bolt, DeviceId, Lock, Report, Slot
 from gateway.core.device import DeviceRecord, Kind, Status
-from gateway.core.issue_conditions import OVERRIDABLE, SUPPORTED, Refusal, Situation, refusals
+from gateway.core.issue_conditions import OUTAGE_MS, OVERRIDABLE, SUPPORTED, Refusal, Situation, refusals
 from gateway.core.live_state import Claim
+from gateway.ingest.filing import SAVE_EVERY_MS
+from gateway.ingest.held_saves import HOLD_MS
 from tests.support.fakes.samples import BIKE, BOOT, BOOT_MS, CABINET, LOCKER, state
 
 DEVICE = DeviceRecord(1, DeviceId("bike-a"), 1, "bike", Status.ACTIVE, "public", 1, boot=BOOT)
@@ -80,6 +82,28 @@ def test_only_what_leaves_the_command_possible_can_be_overridden(reason: Refusal
 def test_a_device_is_offline_only_after_two_heartbeats() -> None:
     assert why(situation(now_ms=HEARD_MS + 2 * BIKE.heartbeat_s * 1000)) == []
     assert why(situation(state=None, report=None)) == [Refusal.OFFLINE]
+
+
+def test_a_saved_state_is_behind_and_that_makes_nobody_offline() -> None:
+    quick = structs.replace(BIKE, heartbeat_s=30)
+    # Saved with the first report after a minute, as it was one report earlier, held for a second: and then one is lost.
+    behind_ms = SAVE_EVERY_MS + HOLD_MS + 3 * 30_000
+    lock = situation(CommandKind.LOCK, model=quick, report=OPEN, now_ms=HEARD_MS + behind_ms)
+    assert why(lock) == [Refusal.OFFLINE]
+    assert why(structs.replace(lock, is_live=False)) == []
+
+
+def test_while_redis_is_away_only_what_must_not_be_done_unseen_needs_a_young_state() -> None:
+    much_later: dict[str, Any] = {"now_ms": HEARD_MS + OUTAGE_MS, "is_live": False}
+    assert why(situation(**much_later)) == []
+    assert why(situation(CommandKind.LOCATE, **much_later)) == []
+    assert why(situation(CommandKind.LOCK, report=OPEN, **much_later)) == [Refusal.OFFLINE]
+    assert why(locker(Slot(2, door_closed=True), **much_later)) == [Refusal.OFFLINE]
+    assert why(situation(now_ms=HEARD_MS + 2 * OUTAGE_MS, is_live=False)) == [Refusal.OFFLINE]
+
+
+def test_a_saved_state_may_be_older_than_the_last_closing() -> None:
+    assert why(situation(report=OPEN, is_live=False)) == []
 
 
 def test_ones_own_claim_is_no_hindrance_and_neither_is_one_that_is_over() -> None:

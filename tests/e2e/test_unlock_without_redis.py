@@ -1,0 +1,56 @@
+"""Bikes open and are known to have opened while Redis is dead; when it comes back, live states are those of history."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import redis
+
+from cli.stack import Stack
+from gateway.stores.live_states import unpack_state
+from tests.support.stored import ask
+from tests.support.unlock_town import UnlockTown, unlock_town
+from tests.support.waiting import until
+
+BIKES = 5
+
+NEWEST = """
+    select distinct on (device_no) device_id, report_all.boot, seq, frame from report_all join device using (device_no)
+    order by device_no, report_all.boot desc, seq desc
+"""
+
+
+def test_without_redis_every_unlock_is_confirmed_and_nothing_is_missing_afterwards(
+    stack: Stack, database: str, redis_url: str, tmp_path: Path
+) -> None:
+    with unlock_town(stack, database, tmp_path, [None] * BIKES) as town, ThreadPoolExecutor(BIKES) as pool:
+        assert town.town is not None
+        # One that stops saves what it believes. The next has cached nothing, so not a single batch comes to its end.
+        town.gateway.stop()
+        town.gateway.start()
+        stack.redis.kill()
+        try:
+            commands = list(pool.map(town.issue, town.town.fleet.device_ids))
+            ends = list(pool.map(town.end_of, commands))
+            assert [end["phase"] for end in ends] == ["confirmed"] * BIKES
+        finally:
+            stack.redis.start()
+        assert [len(town.executed(command)) for command in commands] == [1] * BIKES
+        assert [town.incidents(command) for command in commands] == [[]] * BIKES
+        until(lambda: differences(town, redis_url) == set(), what="live states are those of history")
+        for command in commands:
+            (evidence,) = [detail for what, detail in town.story(command) if what == "evidence"]
+            row = "select 1 from report_all join device using (device_no) where device_id = %s and seq = %s"
+            assert ask(database, row, (command["device_id"], evidence["seq"]))
+
+
+def differences(town: UnlockTown, redis_url: str) -> set[str]:
+    """Devices whose live state is not what history has as their newest report; all while there is none."""
+    believed: dict[str, tuple[int, int, bytes]] = {}
+    with redis.Redis.from_url(redis_url) as client:
+        for shard in range(16):
+            for name, value in client.hgetall(f"lk:{{{shard:02x}}}:live").items():
+                state = unpack_state(value)
+                believed[name.decode()] = state.boot, state.seq, state.frame
+    stored = {name: (boot, seq, bytes(frame)) for name, boot, seq, frame in ask(town.dsn, NEWEST)}
+    assert len(stored) == BIKES
+    return {name for name in stored if believed.get(name) != stored[name]}
