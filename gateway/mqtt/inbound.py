@@ -11,6 +11,7 @@ from firmware_protocol.errors import MalformedFrame, MalformedTopic, printable
 from firmware_protocol.messages import DeviceId, Hello, Report
 from firmware_protocol.topics import Address, Channel, parse_topic
 from gateway.command_ports import ArrivedAck
+from gateway.mqtt.talk_quota import TalkQuota
 from gateway.ports import Arrived, ArrivedHello, Delivery
 
 MAX_KNOWN_TOPICS = 400_000
@@ -66,7 +67,8 @@ class Inflow:
     acks: list[ArrivedAck] = field(default_factory=list)
     """Still sealed."""
     unheard: list[Delivery] = field(default_factory=list)
-    """Messages on channels that only devices listen to: to be acknowledged at once."""
+    """Messages on channels that only devices listen to, and hellos and acks beyond the quota of their device: to be
+    acknowledged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Inbound:
     def __init__(self, grammars: Sequence[Grammar] = (OwnGrammar(),)) -> None:
         self._grammars = tuple(grammars)
         self._places: dict[str, _Place] = {}
+        self._quota = TalkQuota()
 
     def take(self, packets: Sequence[PublishPacket], origin: Origin, received_ms: int) -> Inflow:
         """All packets of one read."""
@@ -103,17 +106,17 @@ class Inbound:
                     reports.append(
                         Arrived(lane, place.device_id, report, frame, received_ms, delivery, packet.duplicate)
                     )
+                elif not self._is_looked_at(place, received_ms):
+                    inflow.unheard.append(delivery)
                 elif place.channel is Channel.HELLO:
                     hello = place.grammar.decode_hello(frame)
                     inflow.hellos.append(
                         ArrivedHello(lane, place.device_id, hello, received_ms, delivery, encoding_of(frame))
                     )
-                elif place.channel is Channel.ACK:
+                else:
                     inflow.acks.append(
                         ArrivedAck(lane, place.device_id, frame, packet.topic, received_ms, delivery)
                     )
-                else:
-                    inflow.unheard.append(delivery)
             # A decoder that fails in a way of its own must not be reached by the same frame again and again.
             except Exception as error:
                 wrong = Arrived(
@@ -129,6 +132,10 @@ class Inbound:
                 )
                 reports.append(wrong)
         return inflow
+
+    def _is_looked_at(self, place: _Place, now_ms: int) -> bool:
+        listened_to = place.channel is Channel.HELLO or place.channel is Channel.ACK
+        return listened_to and self._quota.allows(place.device_id, now_ms)
 
     def _place(self, topic: str) -> _Place:
         refusal: MalformedTopic | None = None

@@ -13,6 +13,7 @@ from firmware_protocol.messages import DeviceId, Hello, Report
 from firmware_protocol.topics import Address, Channel, ack_topic, command_topic, hello_topic, report_topic
 from gateway.mqtt import inbound
 from gateway.mqtt.inbound import Inbound, Origin, OwnGrammar
+from gateway.mqtt.talk_quota import MOST
 from gateway.ports import Delivery
 
 DEVICE = DeviceId("bike-1")
@@ -114,3 +115,15 @@ def test_the_memory_of_topics_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
         origin = replace(ORIGIN, link_number=number)
         (arrived,) = edge.take([packet(report_topic(device), b"{}")], origin, 1).reports
         assert arrived.device_id == device
+
+
+@pytest.mark.parametrize("topic", [hello_topic(DEVICE), ack_topic(DEVICE)])
+def test_a_flood_of_one_device_is_acknowledged_and_leaves_the_place_of_others(topic: str) -> None:
+    edge = Inbound()
+    hello = encode_hello(Hello(power_on_id=9, model="bike-1"), encoding=Encoding.CBOR)
+    inflow = edge.take([packet(topic, hello, 1 + n) for n in range(MOST + 5)], ORIGIN, 1_000)
+    assert len(inflow.hellos) + len(inflow.acks) == MOST
+    assert [delivery.packet_id for delivery in inflow.unheard] == [MOST + n for n in range(1, 6)]
+    other = edge.take([packet(hello_topic(DeviceId("bike-2")), hello)], ORIGIN, 1_000)
+    assert len(other.hellos) == 1
+    assert len(edge.take([packet(report_topic(DEVICE), b"{}")], ORIGIN, 1_000).reports) == 1
