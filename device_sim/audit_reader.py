@@ -125,7 +125,8 @@ def _get(connection: HTTPConnection, api: Api, path: str) -> bytes | None:
 
 
 async def read_map(api: Api, area: Area) -> dict[str, MapDevice]:
-    """Every device a map client is shown in the area, available or not, by public id."""
+    """Every device a map client is shown in the area, available or not, by public id.
+    Raises AuditUnreadable."""
     url = f"{api.url.replace('http', 'ws', 1).rstrip('/')}/v1/live"
     shown: dict[str, MapDevice] = {}
     try:

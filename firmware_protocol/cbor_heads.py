@@ -12,7 +12,7 @@ _SHORTEST: Final = {24: 24, 25: 0x100, 26: 0x1_0000, 27: 0x1_0000_0000}
 
 
 def write_head(major: int, argument: int) -> bytes:
-    """The head of an item; `argument` is its value, or its length."""
+    """The head of an item; `argument` is its value, or its length. Raises ValueError above 64 bits."""
     if argument < 24:
         return bytes((major << 5 | argument,))
     for low, width in ((24, 1), (25, 2), (26, 4), (27, 8)):

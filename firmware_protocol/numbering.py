@@ -115,7 +115,7 @@ class Numbering:
         return lost
 
     def stamp(self, report: Report, made_at_ms: int, kept_lost: int) -> Report:
-        """The report as it goes on the wire. There must be a boot number."""
+        """The report as it goes on the wire. Raises ValueError before there is a boot number."""
         if self._boot is None:
             raise ValueError("no boot number yet")
         self._seq += 1

@@ -183,7 +183,9 @@ def unauthenticated(detail: str, error: str) -> Problem:
     )
 
 
-def forbidden(detail: str = "Your role may not ask this.") -> Problem:
+def forbidden(
+    detail: str = "Your role may not ask this: /openapi.json names the roles of each operation (x-roles).",
+) -> Problem:
     """Known, but not allowed."""
     return Problem("forbidden", 403, detail)
 

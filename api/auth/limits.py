@@ -83,7 +83,10 @@ class Limiter:
             wait_ms = await self._local.take(buckets)
         if wait_ms:
             raise Problem(
-                "too_many_requests", 429, "Asked too often.", retry_after_s=max(1, ceil(wait_ms / 1000))
+                "too_many_requests",
+                429,
+                "Asked too often: wait as long as Retry-After says.",
+                retry_after_s=max(1, ceil(wait_ms / 1000)),
             )
 
     async def allow_principal(self, name: str, principal: Principal) -> None:

@@ -93,7 +93,9 @@ async def enrol(request: Request, wish: EnrolWish) -> EnrolAnswer:
     try:
         return _answer(await world.enrolment.enrol(wish.code, wish.device_id), world.broker.address)
     except CodeRefused:
-        raise Problem("code_refused", 403, "The code is unknown, used or expired.") from None
+        raise Problem(
+            "code_refused", 403, "The code is unknown, used or expired: ask the operator for another."
+        ) from None
     except DeviceTaken as error:
         raise Problem("device_taken", 409, f"{error}.") from None
     except MalformedTopic as error:

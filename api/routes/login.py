@@ -39,6 +39,10 @@ async def login_wechat(request: Request, given: WeChatCode) -> LoginAnswer:
     """Changes a code of the operator's mini-program for a token. The openid is kept as a keyed hash only."""
     login = world_of(request).login
     if login is None:
-        raise Problem("login_not_offered", 404, "This installation has no login with WeChat.")
+        raise Problem(
+            "login_not_offered",
+            404,
+            "This installation has no login with WeChat: ask its operator for a token.",
+        )
     got = await login.login(given.code)
     return LoginAnswer(token=got.token, expires_in_s=got.expires_in_s)

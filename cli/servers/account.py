@@ -24,7 +24,8 @@ class Account:
 
     @classmethod
     def for_server(cls, preferred: str) -> "Account":
-        """Ourselves, or as root the package's own user (PostgreSQL refuses root), or nobody."""
+        """Ourselves, or as root the package's own user (PostgreSQL refuses root), or nobody.
+        Raises LookupError when there is neither."""
         if os.geteuid() != 0:
             own = pwd.getpwuid(os.geteuid())
             return cls(own.pw_name, own.pw_uid, own.pw_gid, switch=False)
@@ -45,7 +46,8 @@ class Account:
 
 
 def reachable_root(wanted: Path) -> Path:
-    """`wanted`, or a folder in /var/tmp (said in one line) when servers of another account cannot get there."""
+    """`wanted`, or a folder in /var/tmp (said in one line) when servers of another account cannot get there.
+    Raises StaleFolder when that is somebody else's."""
     wanted = wanted.absolute()
     if os.geteuid() != 0 or _everyone_can_pass(wanted):
         wanted.mkdir(parents=True, exist_ok=True)

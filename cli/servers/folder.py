@@ -40,7 +40,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def end_orphans(root: Path) -> None:
-    """Kills servers that outlived the run that started them here."""
+    """Kills servers that outlived the run that started them here. Raises StackInUse when one will not go."""
     deadline = time.monotonic() + ORPHAN_DEADLINE_S
     while orphans := working_below(root, PROGRAMS):
         for pid in orphans:

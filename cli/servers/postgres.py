@@ -173,7 +173,7 @@ class PrivatePostgres(PrivateServer):
 
 
 def database_name(dsn: str) -> str:
-    """The database a dsn of ours names."""
+    """The database a dsn of ours names. Raises ValueError when it names none."""
     found = re.search(r"/([^/?]+)(\?.*)?$", dsn)
     if found is None:
         raise ValueError("a dsn ends with /database")

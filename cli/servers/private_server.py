@@ -72,7 +72,7 @@ class PrivateServer(ABC):
 
     @property
     def pid(self) -> int:
-        """The process id of the running server."""
+        """The process id of the running server. Raises ProcessLookupError before it was started."""
         if self._child is None:
             raise ProcessLookupError(f"{self.name} was never started")
         return self._child.pid

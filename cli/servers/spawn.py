@@ -31,7 +31,7 @@ def spawn(
     """Starts a child in a session of its own (Ctrl-C reaches only us, who then stop it in order).
 
     The kernel sends it `death_signal` when this process ends. `setpriv` asks for that after it has
-    become the other user, because changing the user forgets the request.
+    become the other user, because changing the user forgets the request. Raises ProgramMissing without it.
     """
     setpriv = shutil.which("setpriv")
     if setpriv is None:

@@ -198,7 +198,8 @@ def unpack_state(value: bytes) -> LiveState:
 
 
 async def scan(link: RedisLink, keys: ShardKeys, cursor: int) -> tuple[int, list[tuple[DeviceId, bytes]]]:
-    """One step of a walk over a shard's live states: the next cursor, 0 at the end, and packed states."""
+    """One step of a walk over a shard's live states: the next cursor, 0 at the end, and packed states.
+    Raises StoreUnavailable."""
     (reply,) = await link.execute([("HSCAN", keys.live, cursor, "COUNT", PAGE_SIZE)])
     following, flat = _list(no_error(reply))
     values = _list(flat)
