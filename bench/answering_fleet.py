@@ -6,22 +6,13 @@ import sys
 import time
 from argparse import ArgumentParser
 from random import Random
-from typing import cast
 
 import msgspec
 import uvloop
-from mqtt5 import (
-    ConnAckPacket,
-    ConnectPacket,
-    PublishPacket,
-    QoS,
-    SubAckPacket,
-    SubscribePacket,
-    TopicFilter,
-    read,
-)
+from mqtt5 import ConnectPacket, PublishPacket
 from msgspec import Struct
 
+from bench.mqtt_peer import MqttPeer
 from firmware_protocol.codec import Encoding, encode_report
 from firmware_protocol.commands import Ack, AckResult, Command
 from firmware_protocol.device_key import DeviceKey
@@ -103,60 +94,36 @@ class Bike:
         return encode_report(report, encoding=Encoding.CBOR)
 
 
-class AnsweringFleet(asyncio.Protocol):
+class AnsweringFleet(MqttPeer):
     """Hears the commands of all bikes, and speaks for each."""
 
     def __init__(self, plan: FleetPlan) -> None:
-        self.plan = plan
-        self.ready = asyncio.get_running_loop().create_future()
-        self.heard = self.opened = self.repeated = self.lost = 0
-        self._chance = Random(plan.seed)
-        self._rest = b""
-        self._bikes = {bike.device_id: bike for bike in (Bike(plan, index) for index in range(plan.devices))}
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
-        packet = ConnectPacket(
-            f"{self.plan.prefix}-fleet",
-            username=self.plan.username,
-            password=self.plan.password.encode(),
+        connect = ConnectPacket(
+            f"{plan.prefix}-fleet",
+            username=plan.username,
+            password=plan.password.encode(),
             clean_start=True,
             keep_alive=600,
         )
-        self._transport.write(packet.write())
+        super().__init__(connect, ["lk/v1/+/+/cmd"])
+        self.plan = plan
+        self.commands = self.opened = self.repeated = self.lost = 0
+        self._chance = Random(plan.seed)
+        self._bikes = {bike.device_id: bike for bike in (Bike(plan, index) for index in range(plan.devices))}
 
-    def data_received(self, data: bytes) -> None:
-        view = memoryview(self._rest + data)
-        at = 0
-        while at < len(view):
-            try:
-                packet, size = read(view[at:])
-            except IndexError:
-                break
-            at += size
-            if type(packet) is PublishPacket:
-                self._heard(packet)
-            elif isinstance(packet, ConnAckPacket):
-                filters = [TopicFilter("lk/v1/+/+/cmd", max_qos=QoS.AT_MOST_ONCE)]
-                self._transport.write(SubscribePacket(1, filters).write())
-            elif isinstance(packet, SubAckPacket):
-                self._introduce_all()
-                self.ready.set_result(None)
-        self._rest = bytes(view[at:])
-
-    def _introduce_all(self) -> None:
+    def introduce_all(self) -> None:
+        """The first report of each."""
         for bike in self._bikes.values():
-            self._say(bike.report_topic, bike.report(Bolt.CLOSED, self.plan.boot))
+            self.say(bike.report_topic, bike.report(Bolt.CLOSED, self.plan.boot))
 
-    def _heard(self, packet: PublishPacket) -> None:
+    def heard(self, packet: PublishPacket) -> None:
         if packet.topic == ECHO_FROM:
-            self._say(ECHO_TO, packet.payload)
+            self.say(ECHO_TO, packet.payload)
             return
         bike = self._bikes.get(DeviceId(packet.topic.split("/")[3]))
         if bike is None:
             return
-        self.heard += 1
+        self.commands += 1
         if self._is_lost():
             return
         command = verify_command(packet.payload, device_id=bike.device_id, keys=(bike.key,))
@@ -173,35 +140,33 @@ class AnsweringFleet(asyncio.Protocol):
         ack = Ack(command.command_id, AckResult.EXECUTED, self.plan.boot, command.fence)
         answer = bike.answers[command.command_id] = sign_ack(ack, device_id=bike.device_id, key=bike.key)
         self._answer(bike, answer)
-        self._say(bike.report_topic, bike.report(Bolt.OPEN, self.plan.boot))
+        self.say(bike.report_topic, bike.report(Bolt.OPEN, self.plan.boot))
         asyncio.get_running_loop().call_later(CLOSES_AFTER_S, self._close, bike)
 
     def _close(self, bike: Bike) -> None:
-        if not self._transport.is_closing():
-            self._say(bike.report_topic, bike.report(Bolt.CLOSED, self.plan.boot))
+        if not self.transport.is_closing():
+            self.say(bike.report_topic, bike.report(Bolt.CLOSED, self.plan.boot))
 
     def _answer(self, bike: Bike, answer: bytes) -> None:
         if not self._is_lost():
-            self._say(bike.ack_topic, answer)
+            self.say(bike.ack_topic, answer)
 
     def _is_lost(self) -> bool:
         lost = self._chance.random() < self.plan.loss_share
         self.lost += lost
         return lost
 
-    def _say(self, topic: str, payload: bytes) -> None:
-        self._transport.write(PublishPacket(topic, payload=payload, qos=QoS.AT_MOST_ONCE).write())
-
 
 async def run(plan: FleetPlan) -> FleetSaid:
     """Prints READY; ends when a line comes on stdin."""
     loop = asyncio.get_running_loop()
     transport, fleet = await loop.create_connection(lambda: AnsweringFleet(plan), plan.host, plan.port)
-    await fleet.ready
+    await fleet.subscribed
+    fleet.introduce_all()
     print("READY", flush=True)
     await loop.run_in_executor(None, sys.stdin.readline)
     transport.close()
-    return FleetSaid(fleet.heard, fleet.opened, fleet.repeated, fleet.lost, time.process_time())
+    return FleetSaid(fleet.commands, fleet.opened, fleet.repeated, fleet.lost, time.process_time())
 
 
 def main() -> None:

@@ -3,54 +3,24 @@
 import asyncio
 import sys
 from argparse import ArgumentParser
-from typing import cast
+from collections.abc import Sequence
 
 import uvloop
-from mqtt5 import (
-    ConnAckPacket,
-    ConnectPacket,
-    PublishPacket,
-    QoS,
-    SubAckPacket,
-    SubscribePacket,
-    TopicFilter,
-    read,
-)
+from mqtt5 import ConnectPacket, PublishPacket
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
+from bench.mqtt_peer import MqttPeer
 
-class BareRelay(asyncio.Protocol):
-    """Subscribes at QoS 0 and broadcasts what comes in the same turn of the loop."""
 
-    def __init__(self, connect: ConnectPacket, topics: list[str]) -> None:
-        self._connect = connect
-        self._topics = topics
-        self._rest = b""
+class BareRelay(MqttPeer):
+    """Broadcasts what comes in the same turn of the loop."""
+
+    def __init__(self, connect: ConnectPacket, topics: Sequence[str]) -> None:
+        super().__init__(connect, topics)
         self.clients: set[ServerConnection] = set()
-        self.subscribed = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self._connect.write())
-
-    def data_received(self, data: bytes) -> None:
-        view = memoryview(self._rest + data)
-        at = 0
-        while at < len(view):
-            try:
-                packet, size = read(view[at:])
-            except IndexError:
-                break
-            at += size
-            if type(packet) is PublishPacket:
-                broadcast(self.clients, packet.payload)
-            elif isinstance(packet, ConnAckPacket):
-                filters = [TopicFilter(topic, max_qos=QoS.AT_MOST_ONCE) for topic in self._topics]
-                self._transport.write(SubscribePacket(1, filters).write())
-            elif isinstance(packet, SubAckPacket):
-                self.subscribed.set_result(None)
-        self._rest = bytes(view[at:])
+    def heard(self, packet: PublishPacket) -> None:
+        broadcast(self.clients, packet.payload)
 
 
 async def run(host: str, port: int, connect: ConnectPacket, topics: list[str]) -> None:

@@ -2,21 +2,12 @@
 
 import asyncio
 import time
-from typing import cast
 
 import psycopg
-from mqtt5 import (
-    ConnAckPacket,
-    ConnectPacket,
-    PublishPacket,
-    QoS,
-    SubAckPacket,
-    SubscribePacket,
-    TopicFilter,
-    read,
-)
+from mqtt5 import ConnectPacket, PublishPacket
 
 from bench.answering_fleet import ECHO_FROM, ECHO_TO
+from bench.mqtt_peer import MqttPeer
 from cli.stack import Stack
 
 PAYLOAD = bytes(120)
@@ -26,43 +17,21 @@ COMMITS = 3
 """That no design of ours can do without, one after the other: the order, that it is being sent, that it is settled."""
 
 
-class Pinger(asyncio.Protocol):
+class Pinger(MqttPeer):
     """Publishes, and is told when the echo is back."""
 
     def __init__(self, connect: ConnectPacket) -> None:
-        self._connect = connect
-        self._rest = b""
-        self.ready = asyncio.get_running_loop().create_future()
-        self.back = asyncio.get_running_loop().create_future()
+        super().__init__(connect, [ECHO_TO])
+        self.back: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's.
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.write(self._connect.write())
-
-    def data_received(self, data: bytes) -> None:
-        view = memoryview(self._rest + data)
-        at = 0
-        while at < len(view):
-            try:
-                packet, size = read(view[at:])
-            except IndexError:
-                break
-            at += size
-            if type(packet) is PublishPacket:
-                self.back.set_result(None)
-            elif isinstance(packet, ConnAckPacket):
-                filters = [TopicFilter(ECHO_TO, max_qos=QoS.AT_MOST_ONCE)]
-                self.transport.write(SubscribePacket(1, filters).write())
-            elif isinstance(packet, SubAckPacket):
-                self.ready.set_result(None)
-        self._rest = bytes(view[at:])
+    def heard(self, packet: PublishPacket) -> None:
+        self.back.set_result(None)
 
     async def ping(self) -> float:
         """Seconds there and back."""
         self.back = asyncio.get_running_loop().create_future()
         begin_s = time.perf_counter()
-        self.transport.write(PublishPacket(ECHO_FROM, payload=PAYLOAD, qos=QoS.AT_MOST_ONCE).write())
+        self.say(ECHO_FROM, PAYLOAD)
         await self.back
         return time.perf_counter() - begin_s
 
@@ -81,7 +50,7 @@ async def ping_pongs(stack: Stack, count: int) -> list[float]:
         lambda: Pinger(packet), "127.0.0.1", broker.internal_port
     )
     try:
-        await pinger.ready
+        await pinger.subscribed
         return sorted([await pinger.ping() for _ in range(count)])
     finally:
         transport.close()
