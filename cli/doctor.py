@@ -7,6 +7,7 @@ import typer
 from cli.examination import Finding, Grade, examine_machine
 from cli.readiness import examine_gateway
 from cli.running import GATEWAY_ADDRESS, known_settings
+from cli.secrets_examination import examine_secrets
 
 MARKS = {Grade.GOOD: "ok  ", Grade.WORTH_KNOWING: "note", Grade.WRONG: "BAD "}
 
@@ -30,8 +31,9 @@ def doctor(
 
       ./latchkey doctor --gateway http://127.0.0.1:9100
     """
-    address = gateway or known_settings().get(GATEWAY_ADDRESS, "")
-    findings = examine_machine()
+    settings = known_settings()
+    address = gateway or settings.get(GATEWAY_ADDRESS, "")
+    findings = examine_machine() + examine_secrets(settings)
     if address:
         findings += examine_gateway(address)
     for finding in findings:
