@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle, islice
 from random import Random
 from uuid import uuid4
 
@@ -175,7 +176,7 @@ def kills_between_steps(scene: Scene) -> Findings:
     """kill -9 of the gateway right after each step of an unlock, in turn."""
     with unlock_rigged(scene) as made:
         begin_s, rounds = time.monotonic(), 0
-        devices = iter(made.town.fleet.device_ids)
+        devices = cycle(made.town.fleet.device_ids)
         while not rounds or time.monotonic() < begin_s + scene.seconds:
             for line in STEPS:
                 _kill_after(made, line, devices)
@@ -189,7 +190,7 @@ def _kill_after(made: UnlockRig, line: str, devices: Iterator[DeviceId]) -> None
     rig = made.rig
     if line == "issued":
         rig.gateway.freeze()
-    for device_id in devices:
+    for device_id in islice(devices, len(made.town.fleet)):
         wish = Wished(device_id, str(uuid4()), KILL_TTL_S, set())
         made.riders.wishes.append(wish)
         made.riders.put(wish)

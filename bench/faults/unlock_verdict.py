@@ -11,6 +11,8 @@ SETTLED_OR_UNKNOWN = frozenset(
     {"confirmed", "executed_late", "expired", "refused", "failed", "cancelled", "unconfirmed", "abandoned"}
 )
 
+NOT_DONE = frozenset({"expired", "cancelled", "failed", "refused"})
+
 
 class Ordered(Struct, frozen=True):
     """One command as PostgreSQL has it."""
@@ -47,8 +49,8 @@ def judge(ordered: Sequence[Ordered], executions: Sequence[Execution]) -> Mappin
             broken["stuck"].append(f"{command.command_id} is {command.phase}")
         if command.phase == "confirmed" and command.command_id not in done:
             broken["confirmed and not executed"].append(command.command_id)
-        if command.phase in ("expired", "cancelled") and command.command_id in done:
-            broken["executed and said never to have been sent"].append(command.command_id)
+        if command.phase in NOT_DONE and command.command_id in done:
+            broken["executed and said not to be"].append(f"{command.command_id} is {command.phase}")
         if command.fence <= fences[command.device_id]:
             broken["fence did not rise"].append(command.command_id)
         fences[command.device_id] = command.fence

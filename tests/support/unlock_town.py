@@ -87,6 +87,18 @@ class UnlockTown:
 
         return until(ended, deadline_s=90)
 
+    def device_id(self, number: int) -> DeviceId:
+        assert self.town is not None
+        return self.town.device_id(number)
+
+    def boot(self, device_id: str) -> int:
+        """The newest boot number that was given to it."""
+        return int(ask(self.dsn, "select boot from device where device_id = %s", (device_id,))[0][0])
+
+    def executions(self) -> list[Execution]:
+        assert self.town is not None
+        return self.town.executions()
+
     def becomes(self, command: dict[str, Any], phase: str) -> None:
         """Sooner or later."""
         until(lambda: self.client.get(f"/v1/commands/{command['id']}")["phase"] == phase, what=phase)
@@ -102,9 +114,8 @@ class UnlockTown:
         return [row[0] for row in rows]
 
     def executed(self, command: dict[str, Any]) -> list[Execution]:
-        assert self.town is not None
         wanted = command["id"].replace("-", "")
-        return [one for one in self.town.executions() if one.command == wanted]
+        return [one for one in self.executions() if one.command == wanted]
 
     def knows(self, device_id: str) -> bool:
         """Whether an order could go there: the device has said hello and reported."""
