@@ -17,7 +17,7 @@ from rich.console import Console
 from cli import running
 from cli.child_process import ChildProcess
 from cli.demo_fleet import HAND_DEVICE, HAND_PASSWORD, prepare
-from cli.demo_words import Addresses, DemoSummary, hand_line
+from cli.demo_words import Addresses, DemoSummary, hand_line, order_line
 from cli.map_watch import MapWatch
 from cli.page import ensure_page
 from cli.running import DEMO_FOLDER
@@ -84,6 +84,7 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         console.print(
             hand_line(stack.broker.device_port, HAND_DEVICE, HAND_PASSWORD, fleet.places[0]), markup=False
         )
+        console.print(order_line(fleet.device_ids, fleet.profiles), markup=False)
         area = fleet.town.area
         box = (area.west, area.south, area.east, area.north)
         watch = MapWatch(addresses.websocket, box, timed=prepared.timed, token=token)

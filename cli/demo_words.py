@@ -1,10 +1,12 @@
 """What a demo says: where to look, what to type, and what it came to."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from device_sim.movement import Place
+from device_sim.profiles import Kind, Level, Profile
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import report_topic
 
@@ -66,6 +68,14 @@ def hand_line(device_port: int, device: DeviceId, password: str, place: Place) -
         f"  mosquitto_pub -h 127.0.0.1 -p {device_port} -u {device} -P {password} -i {device} -q 1"
         f" -t {report_topic(device)} -m '{json.dumps(report, separators=(',', ':'))}'\n"
     )
+
+
+def order_line(devices: Sequence[DeviceId], profiles: Sequence[Profile]) -> str:
+    """A ready-made command that opens the first bike which takes commands; empty when there is none."""
+    for device_id, profile in zip(devices, profiles, strict=True):
+        if profile.kind is Kind.BIKE and profile.level is Level.FULL:
+            return f"Open a bike, here or on its card on the map:\n\n  ./latchkey device unlock {device_id}\n"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_words import Addresses, DemoSummary, hand_line
+from cli.demo_words import Addresses, DemoSummary, hand_line, order_line
 from device_sim.movement import Place
+from device_sim.profiles import PROFILES, Kind, Level
 from firmware_protocol import codec
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import Channel, parse_topic
@@ -31,6 +32,15 @@ def test_the_line_to_type_is_a_report_of_the_device_it_names() -> None:
     report = codec.decode_report(options["-m"].encode())
     assert report.fix is not None
     assert (report.fix.lat_e7, report.fix.lon_e7) == (13_521_000, 1_038_198_000)
+
+
+def test_the_bike_to_open_is_one_that_takes_commands() -> None:
+    basic = next(one for one in PROFILES if one.level is Level.BASIC)
+    cabinet = next(one for one in PROFILES if one.kind is Kind.CABINET)
+    bike = next(one for one in PROFILES if one.kind is Kind.BIKE and one.level is Level.FULL)
+    ids = [DeviceId("a"), DeviceId("b"), DeviceId("c")]
+    assert "./latchkey device unlock c\n" in order_line(ids, [basic, cabinet, bike])
+    assert order_line(ids[:2], [basic, cabinet]) == ""
 
 
 def test_every_address_is_said_on_a_line_of_its_own() -> None:
