@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.staticfiles import StaticFiles
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
@@ -16,6 +15,7 @@ from api.auth.guarded_route import GuardedRoute
 from api.bounded_body import BoundedBody
 from api.direct import DirectRoute
 from api.named_host import NamedHost
+from api.page_files import PageFiles
 from api.problems import MAX_BODY_BYTES
 from api.routes import (
     audit,
@@ -89,7 +89,7 @@ def application(lifespan: Lifespan, *, web_dir: Path | None) -> FastAPI:
     describe = app.openapi
     app.openapi = lambda: with_security(describe())  # type: ignore[method-assign]  # FastAPI's own way to extend it
     if web_dir is not None:
-        app.router.routes.append(_Page("/", StaticFiles(directory=web_dir, html=True), name="page"))
+        app.router.routes.append(_Page("/", PageFiles(web_dir), name="page"))
     return app
 
 

@@ -60,7 +60,7 @@ class _Claims(Struct):
     aud: str | list[str]
     exp: Seconds
     iat: Seconds
-    sub: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:@-]{1,64}$")]
+    sub: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:@-]{1,64}\Z")]
     role: Role
     operator_id: Annotated[int, Meta(ge=1, le=524_287)]
     nbf: Seconds = 0.0

@@ -106,6 +106,7 @@ HOSTILE: dict[str, Callable[[RSAPrivateKey], str]] = {
     "operator 0": lambda _: signed(operator_id=0),
     "no subject": lambda _: signed(sub=None),
     "a subject with a line break": lambda _: signed(sub="ann\noperator_admin:eve"),
+    "a subject that ends in a line break": lambda _: signed(sub="ann\n"),
     "huge": lambda _: signed(more="x" * MAX_TOKEN_BYTES),
     "deep": lambda _: "e" + "30" * 3_000 + ".e30.",
     "a bit flipped": lambda _: signed()[:-3] + ("A" if signed()[-3] != "A" else "B") + signed()[-2:],
