@@ -77,7 +77,7 @@ async def issue(wish: Wish, ports: IssuePorts) -> IssueOutcome | RefusedWish:
     requested_ms = ports.clock.now_ms()
     digest = digest_of(wish)
     outcome: IssueOutcome | RefusedWish | None
-    outcome = await ports.desk.already(wish.requested_by, wish.idempotency_key, digest)
+    outcome = await ports.desk.already(wish.requested_by, _key_of(wish), digest)
     if outcome is None:
         state, is_live = await _state_of(wish.device, ports)
         keys = await ports.keys.load([wish.device.device_no])
@@ -92,6 +92,11 @@ async def issue(wish: Wish, ports: IssuePorts) -> IssueOutcome | RefusedWish:
             outcome = await ports.desk.issue(new)
     ports.counters.issued(_name(outcome))
     return outcome
+
+
+def _key_of(wish: Wish) -> str:
+    """Two operators may have people of one name; neither may hear of the other's commands by a key."""
+    return f"{wish.device.operator_id}:{wish.idempotency_key}"
 
 
 def digest_of(wish: Wish) -> bytes:
@@ -167,7 +172,7 @@ def _new_command(
         not_after_ms=(now_ms // 1000 + wish.ttl_s) * 1000,
         requested_by=wish.requested_by,
         why=wish.why,
-        idempotency_key=wish.idempotency_key,
+        idempotency_key=_key_of(wish),
         request_digest=digest,
         claim_id=wish.claim_id,
         last_fence=place.last_fence if place is not None else 0,

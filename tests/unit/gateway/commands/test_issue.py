@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
+from msgspec import structs
 
 from firmware_protocol.commands import CommandKind
-from firmware_protocol.messages import Bolt, Lock, Report
+from firmware_protocol.messages import Bolt, DeviceId, Lock, Report
 from gateway.command_ports import Issued, KeyReused, SlotBusy
 from gateway.commands.issue import RefusedWish, digest_of, issue
 from gateway.core.command import Phase
@@ -50,6 +51,18 @@ async def test_a_key_with_another_body_is_refused() -> None:
     await gateway.issued(idempotency_key="k")
     outcome = await issue(gateway.wish(idempotency_key="k", ttl_s=20), gateway.issue_ports())
     assert isinstance(outcome, KeyReused)
+
+
+async def test_people_of_one_name_at_two_operators_share_no_keys() -> None:
+    gateway = CommandGateway()
+    await gateway.issued(idempotency_key="k")
+    theirs = structs.replace(gateway.device, device_no=2, device_id=DeviceId("bike-b"), operator_id=2)
+    gateway.registry.put(theirs)
+    gateway.keys.give(2, 1)
+    wish = structs.replace(gateway.wish(idempotency_key="k"), device=theirs)
+    outcome = await issue(wish, gateway.issue_ports())
+    assert isinstance(outcome, Issued)
+    assert (outcome.command.device_id, outcome.repeated) == ("bike-b", False)
 
 
 async def test_a_slot_with_something_in_flight_is_busy() -> None:
