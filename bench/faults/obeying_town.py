@@ -17,7 +17,7 @@ from device_sim.driver import Address
 from device_sim.fleet import Fleet, build_fleet
 from device_sim.misbehaviour import QUIRKS, Misbehaviour
 from device_sim.profiles import PROFILES, Kind, Level, with_quirk
-from device_sim.run import Progress, RunPlan, run_fleet
+from device_sim.run import Progress, RunPlan, RunResult, run_fleet
 from device_sim.truth import Execution, read_executions
 from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.messages import DeviceId
@@ -53,6 +53,8 @@ class Town:
 
     def __init__(self, fleet: Fleet, plan: RunPlan, truth_path: Path) -> None:
         self.fleet = fleet
+        self.result: RunResult | None = None
+        """What the devices know, once they are gone."""
         self._plan = replace(plan, truth_path=truth_path)
         self._truth_path = truth_path
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -78,23 +80,36 @@ class Town:
         """They go away without a word."""
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
+        self._thread.join(90)
 
     def _all_connected(self) -> bool:
         return bool(self._progress) and self._progress[-1].summary.connected == len(self.fleet)
 
     async def _live(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await run_fleet(self.fleet, self._plan, stop=self._stop, tell=self._progress.append)
+        self.result = await run_fleet(self.fleet, self._plan, stop=self._stop, tell=self._progress.append)
 
 
 @contextmanager
 def living(
-    fleet: Fleet, keys: Mapping[DeviceId, DeviceKey], port: int, folder: Path, *, speed: float | None = None
+    fleet: Fleet,
+    keys: Mapping[DeviceId, DeviceKey],
+    port: int,
+    folder: Path,
+    *,
+    speed: float | None = None,
+    last_words: bool = False,
 ) -> Iterator[Town]:
     """All connected to the broker's listener, or to what stands before it; `speed` is simulated seconds per
-    second."""
-    plan = RunPlan(Address("127.0.0.1", port), gather_s=60.0, drain_s=0.5, keys=keys, speed=speed)
+    second. With `last_words` they leave when everything they said has been taken."""
+    plan = RunPlan(
+        Address("127.0.0.1", port),
+        gather_s=60.0,
+        drain_s=60.0 if last_words else 0.5,
+        last_words=last_words,
+        keys=keys,
+        speed=speed,
+    )
     town = Town(fleet, plan, folder / "town.jsonl")
     try:
         town.start()

@@ -70,9 +70,11 @@ class UnlockTown:
             until(lambda: all(self.knows(one) for one in fleet.device_ids), what="the API knows them")
             yield town
 
-    def issue(self, device_id: str, kind: str = "unlock", *, ttl_s: int = 10) -> dict[str, Any]:
+    def issue(
+        self, device_id: str, kind: str = "unlock", *, slot: int = 0, ttl_s: int = 10
+    ) -> dict[str, Any]:
         """The new command."""
-        wish = {"kind": kind, "ttl_s": ttl_s, "why": "a test"}
+        wish = {"kind": kind, "slot": slot, "ttl_s": ttl_s, "why": "a test"}
         answer: dict[str, Any] = self.client.post(
             f"/v1/devices/{device_id}/commands", wish, {"Idempotency-Key": str(uuid4())}
         )
