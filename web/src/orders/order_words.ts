@@ -15,7 +15,7 @@ const HAPPENED: Readonly<Record<string, string>> = {
   issued: "Accepted by the gateway",
   claimed: "Recorded as sent",
   published: "Sent to the device",
-  published_again: "Sent again, the same frame",
+  published_again: "Sent again",
   probed: "Asked whether it is listening",
   broker_ack: "The broker has it",
   device_ack: "The device answers",

@@ -25,7 +25,7 @@ describe("the story of an order", () => {
   it("leaves what only programs read to them", () => {
     const line = (what: string, detail: Record<string, string>): string => lineWords({ after_ms: 1, what, phase: "sent", detail });
     expect(line("published", { copy: "1" })).toBe("Sent to the device");
-    expect(line("published_again", { copy: "2" })).toBe("Sent again, the same frame: copy 2");
+    expect(line("published_again", { copy: "2" })).toBe("Sent again: copy 2");
     expect(line("evidence", { seq: "7", why: "openings_rose", made_ms: "1795310306652" })).toBe("Its sensors say: openings rose");
     expect(line("broker_ack", { reason: "success" })).toBe("The broker has it");
   });
