@@ -7,7 +7,7 @@ from firmware_protocol.commands import Command, CommandKind
 from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.signature import sign_command
 from gateway.command_ports import CommandRecord
-from gateway.core.command import SAFETY, SafetyClass
+from gateway.core.command import SAFETY, Phase, SafetyClass
 from gateway.core.device import DeviceModel, Quirk
 from gateway.core.evidence import Ordered
 
@@ -58,8 +58,8 @@ def probe_frame(command: CommandRecord, number: int, key: DeviceKey) -> bytes:
     return sign_command(query, device_id=command.device_id, key=key)
 
 
-def ordered(command: CommandRecord) -> Ordered:
-    """What evidence needs to know of it."""
+def ordered(command: CommandRecord, phase: Phase) -> Ordered:
+    """What evidence needs to know of it, once it is in this phase."""
     return Ordered(
         command.kind,
         command.slot,
@@ -67,7 +67,7 @@ def ordered(command: CommandRecord) -> Ordered:
         command.boot,
         command.issued_ms if command.sent_ms is None else command.sent_ms,
         command.not_after_ms,
-        command.phase,
+        phase,
         command.openings_before,
         command.unit_before,
     )

@@ -11,10 +11,9 @@ from gateway.commands.in_flight import WATCH_MS
 from gateway.commands.moves import MovePorts, Telling, tell
 from gateway.commands.open_commands import OpenCommand
 from gateway.commands.story import Story
-from gateway.core.command import Happening, Phase
+from gateway.core.command import OPENING, Happening, Phase
 from gateway.core.device import DeviceRecord
 from gateway.core.evidence import (
-    OPENING,
     Contradicts,
     Done,
     DoneLate,
@@ -92,7 +91,7 @@ def _is_watched(one: OpenCommand, stamped: StampedReport) -> bool:
 
 def _tell_reports(reports: Sequence[StampedReport], later: int, story: Story, one: OpenCommand) -> None:
     for stamped in reports:
-        command = _as_told(one, story)
+        command = ordered(one.record, story.phase)
         if not story.is_settled:
             verdict = judge(command, stamped, undone_after=one.undone, overtaken=later > 0)
             _settle(verdict, stamped, story, one)
@@ -102,21 +101,6 @@ def _tell_reports(reports: Sequence[StampedReport], later: int, story: Story, on
             _look_back(command, stamped, story)
         if executed_twice(command, stamped, later=later):
             story.incident("executed_twice", stamped.received_ms, {"seq": stamped.seq})
-
-
-def _as_told(one: OpenCommand, story: Story) -> Ordered:
-    command = ordered(one.record)
-    return Ordered(
-        command.kind,
-        command.slot,
-        command.fence,
-        command.boot,
-        command.sent_ms,
-        command.not_after_ms,
-        story.phase,
-        command.openings_before,
-        command.unit_before,
-    )
 
 
 def _settle(verdict: Verdict, stamped: StampedReport, story: Story, one: OpenCommand) -> None:

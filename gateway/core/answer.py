@@ -5,7 +5,7 @@ from typing import Final
 from firmware_protocol.commands import Ack, AckResult, CommandKind
 from gateway.core.command import SENSED, Happening
 
-ACTING_MS: Final = 2_000
+BEGUN_IN_TIME_MS: Final = 2_000
 """A lock that began in time may end this much after `not_after`: only then is it late."""
 
 
@@ -27,7 +27,7 @@ def happening_of(
 
 def is_late(ack: Ack, *, not_after_ms: int, received_ms: int) -> bool:
     """By the device's own clock, which runs ahead of ours or with it; what came in time was done in time."""
-    limit_ms = not_after_ms + ACTING_MS
+    limit_ms = not_after_ms + BEGUN_IN_TIME_MS
     if ack.result is not AckResult.EXECUTED or ack.elapsed_ms is None or received_ms < limit_ms:
         return False
     return ack.boot * 1000 + ack.elapsed_ms >= limit_ms

@@ -41,6 +41,10 @@ SENSED: Final = frozenset(
 """Kinds whose effect a later report shows; of the others the device's word is all there is."""
 
 
+OPENING: Final = frozenset({CommandKind.UNLOCK, CommandKind.OPEN_SLOT, CommandKind.EJECT})
+"""Kinds after which a counter of openings has risen."""
+
+
 class Phase(StrEnum):
     """Where a command is."""
 

@@ -6,15 +6,11 @@ from msgspec import Struct
 
 from firmware_protocol.commands import FENCED, CommandKind
 from firmware_protocol.messages import Bolt, Report
-from gateway.core.command import Phase
+from gateway.core.command import OPENING, Phase
 from gateway.core.stamped import StampedReport
 
 ACTING_MS: Final = 5_000
 """A motor that began to turn just before `not_after` has ended by then: earlier reports cannot say "not done"."""
-
-
-OPENING: Final = frozenset({CommandKind.UNLOCK, CommandKind.OPEN_SLOT, CommandKind.EJECT})
-"""Kinds after which a counter of openings has risen."""
 
 
 class Ordered(Struct, frozen=True, gc=False):

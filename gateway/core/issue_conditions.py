@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from firmware_protocol.commands import CommandKind
 from firmware_protocol.messages import Bolt, Report, Slot
+from gateway.core.command import OPENING
 from gateway.core.device import DeviceModel, DeviceRecord, Kind, Status
 from gateway.core.live_state import LiveState
 
@@ -57,7 +58,6 @@ SUPPORTED: Final = {
 
 OF_A_SLOT: Final = frozenset({CommandKind.EJECT, CommandKind.OPEN_SLOT})
 MOVING_PARTS: Final = OF_A_SLOT | {CommandKind.UNLOCK, CommandKind.LOCK}
-OPENING: Final = OF_A_SLOT | {CommandKind.UNLOCK}
 
 UNSEEN: Final = frozenset(CommandKind) - MOVING_PARTS | {CommandKind.UNLOCK}
 """Harm nobody where the device is not as it was: a bike that moves must not be locked, and a compartment may have been

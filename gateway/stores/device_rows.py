@@ -15,6 +15,7 @@ MODEL_COLUMNS = (
     "quirks"
 )
 
+
 def device_record(row: Sequence[Any]) -> DeviceRecord:
     """From DEVICE_COLUMNS; more columns may follow."""
     return DeviceRecord(

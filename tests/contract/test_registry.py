@@ -74,7 +74,8 @@ async def test_only_what_was_loaded_is_known(registry: PostgresRegistry) -> None
 
 async def test_the_time_is_that_of_the_database(registry: PostgresRegistry, database: str) -> None:
     def asked_ms() -> int:
-        return ask(database, "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint")[0][0]
+        ((now_ms,),) = ask(database, "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint")
+        return int(now_ms)
 
     before_ms = asked_ms()
     time_ms = await registry.time_ms()

@@ -9,7 +9,7 @@ from firmware_protocol.commands import FENCED
 from gateway.command_ports import CommandRecord, Issued, KeyReused
 from gateway.commands.frames import probe_id
 from gateway.commands.in_flight import PROBE_FRESH_MS
-from gateway.core.answer import ACTING_MS
+from gateway.core.answer import BEGUN_IN_TIME_MS
 from gateway.core.command import SAFETY, SENSED, SETTLED, Phase, SafetyClass
 from gateway.core.device import Quirk
 from tests.simulation.tempers import RULE_BREAKERS, Execution
@@ -76,7 +76,7 @@ def misdeeds_are_reported(world: World) -> Iterator[str]:
         if record is None or one.power_on < device.power_ons:
             # Power went before it could tell.
             continue
-        limit_ms = record.not_after_ms + ACTING_MS + max(map(abs, world.skews)) + _CLOSE_MS
+        limit_ms = record.not_after_ms + BEGUN_IN_TIME_MS + max(map(abs, world.skews)) + _CLOSE_MS
         if (
             one.began_ms >= limit_ms
             and record.phase is not Phase.EXECUTED_LATE

@@ -2,8 +2,7 @@
 
 import asyncio
 
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cli.api_client import ApiClient
 from cli.device_incidents import incident_line, newest

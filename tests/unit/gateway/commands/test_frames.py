@@ -4,6 +4,7 @@ from firmware_protocol.commands import CommandKind
 from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.signature import verify_command
 from gateway.commands.frames import is_sent_once, needs_probe, ordered, probe_frame, probe_id, signed_frame
+from gateway.core.command import Phase
 from tests.support.fakes.command_gateway import ODD, CommandGateway
 from tests.support.fakes.samples import BIKE
 
@@ -37,6 +38,7 @@ async def test_quirks_matter_for_one_shots_only() -> None:
 async def test_evidence_sees_the_command_as_it_was_sent() -> None:
     gateway = CommandGateway()
     command = await gateway.sent()
-    seen = ordered(command)
+    seen = ordered(command, Phase.EXECUTED)
+    assert seen.phase is Phase.EXECUTED
     assert (seen.fence, seen.slot, seen.openings_before) == (command.fence, 0, 100)
     assert seen.sent_ms == command.sent_ms
