@@ -113,7 +113,7 @@ COMMAND_PLANTS = (
         (
             Edit(
                 "gateway/commands/issue.py",
-                "    outcome = await ports.desk.already(wish.requested_by, wish.idempotency_key, digest)\n",
+                "    outcome = await ports.desk.already(wish.requested_by, _key_of(wish), digest)\n",
                 "    outcome = None\n",
             ),
         ),

@@ -39,8 +39,8 @@ def test_with_a_tag_it_is_qos_1_and_the_answer_comes_back() -> None:
     assert session.publish("t", b"at most once")
     confirmed, plain = published(session)
     assert (confirmed.qos, plain.qos) == (QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE)
-    assert not (confirmed.retain)
-    assert not (plain.retain)
+    assert not confirmed.retain
+    assert not plain.retain
     assert not confirmed.duplicate
     packet_id = confirmed.packet_id or 0
     assert hear(session, PubAckPacket(packet_id)) == [BrokerAcked(tag, "success")]
