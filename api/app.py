@@ -166,7 +166,14 @@ def _world(settings: Settings, stores: _Stores, clock: Clock) -> World:
         login=WeChatLogin(wechat, people, rules, clock) if wechat else None,
         desk=stores.desk,
         issuing=IssuePorts(
-            stores.desk, states, saved_states, stores.keys, clock, MetricCommandCounters(), uuid4
+            stores.desk,
+            states,
+            saved_states,
+            stores.keys,
+            clock,
+            MetricCommandCounters(),
+            uuid4,
+            lambda: relay.is_stale,
         ),
         incidents=PostgresIncidents(pool),
         enrolment=PostgresEnrolment(stores.enrolling_link, settings.key_encryption_key),

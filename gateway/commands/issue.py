@@ -68,6 +68,8 @@ class IssuePorts(Struct, frozen=True):
     clock: Clock
     counters: CommandCounters
     new_id: Callable[[], UUID]
+    may_be_behind: Callable[[], bool] = lambda: False
+    """Whether live states are not vouched for: Redis answers, and yet nobody can write to it, or it was emptied."""
 
 
 async def issue(wish: Wish, ports: IssuePorts) -> IssueOutcome | RefusedWish:
@@ -117,9 +119,14 @@ def digest_of(wish: Wish) -> bytes:
 async def _state_of(device: DeviceRecord, ports: IssuePorts) -> tuple[LiveState | None, bool]:
     """The second says whether it is the newest: Redis never decides, what was saved does as well."""
     try:
-        return await ports.live_states.get(device.device_id), True
+        live = await ports.live_states.get(device.device_id)
     except StoreUnavailable:
-        return await ports.saved_states.saved(device.device_no), False
+        live = None
+    if live is not None and not ports.may_be_behind():
+        return live, True
+    saved = await ports.saved_states.saved(device.device_no)
+    newest_first = sorted(filter(None, (live, saved)), key=lambda state: -state.revision)
+    return (newest_first[0] if newest_first else None), False
 
 
 def _newest_report(state: LiveState | None) -> Report | None:

@@ -1,8 +1,12 @@
-"""Bikes open and are known to have opened while Redis is dead; when it comes back, live states are those of history."""
+"""Bikes open and are known to have opened whatever Redis is at; when it is well again, live states are those of
+history."""
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import pytest
 import redis
 
 from cli.stack import Stack
@@ -19,21 +23,52 @@ NEWEST = """
 """
 
 
+@contextmanager
+def dead(stack: Stack) -> Iterator[None]:
+    stack.redis.kill()
+    try:
+        yield
+    finally:
+        stack.redis.start()
+
+
+@contextmanager
+def frozen(stack: Stack) -> Iterator[None]:
+    stack.redis.freeze()
+    try:
+        yield
+    finally:
+        stack.redis.thaw()
+
+
+@contextmanager
+def not_to_be_written(stack: Stack) -> Iterator[None]:
+    """As with a full disk: it answers questions."""
+    with redis.Redis.from_url(stack.redis.url()) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            yield
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+
+
+@pytest.mark.parametrize("trouble", [dead, frozen, not_to_be_written])
 def test_without_redis_every_unlock_is_confirmed_and_nothing_is_missing_afterwards(
-    stack: Stack, database: str, redis_url: str, tmp_path: Path
+    trouble: Callable[[Stack], AbstractContextManager[None]],
+    stack: Stack,
+    database: str,
+    redis_url: str,
+    tmp_path: Path,
 ) -> None:
     with unlock_town(stack, database, tmp_path, [None] * BIKES) as town, ThreadPoolExecutor(BIKES) as pool:
         assert town.town is not None
         # One that stops saves what it believes. The next has cached nothing, so not a single batch comes to its end.
         town.gateway.stop()
         town.gateway.start()
-        stack.redis.kill()
-        try:
+        with trouble(stack):
             commands = list(pool.map(town.issue, town.town.fleet.device_ids))
             ends = list(pool.map(town.end_of, commands))
             assert [end["phase"] for end in ends] == ["confirmed"] * BIKES
-        finally:
-            stack.redis.start()
         assert [len(town.executed(command)) for command in commands] == [1] * BIKES
         assert [town.incidents(command) for command in commands] == [[]] * BIKES
         until(lambda: differences(town, redis_url) == set(), what="live states are those of history")

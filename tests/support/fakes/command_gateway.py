@@ -54,6 +54,8 @@ class CommandGateway:
         self.counters = FakeCommandCounters()
         self.live: LiveState | None = None
         self.report(Report(lock=Lock(Bolt.CLOSED, 0, 100), battery_pct=80, firmware="1.0"))
+        self.saved_state: LiveState | None = self.live
+        self.is_behind = False
         self.redis_error: Callable[[], Exception] | None = None
         self._ids = count(1)
         self.restart()
@@ -90,7 +92,14 @@ class CommandGateway:
 
     def issue_ports(self) -> IssuePorts:
         return IssuePorts(
-            self.commands, self, self, self.keys, self.clock, self.counters, lambda: UUID(int=next(self._ids))
+            self.commands,
+            self,
+            self,
+            self.keys,
+            self.clock,
+            self.counters,
+            lambda: UUID(int=next(self._ids)),
+            lambda: self.is_behind,
         )
 
     async def issued(self, kind: CommandKind = CommandKind.UNLOCK, **more: Any) -> CommandRecord:
@@ -106,7 +115,7 @@ class CommandGateway:
 
     async def saved(self, device_no: int) -> LiveState | None:
         """Implements `SavedStateOf`."""
-        return self.live
+        return self.saved_state
 
     # --- the gateway -----------------------------------------------------------------------------
 

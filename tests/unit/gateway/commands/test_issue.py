@@ -90,6 +90,26 @@ async def test_without_redis_what_was_saved_decides_and_no_count_is_kept() -> No
     assert (await gateway.issued()).openings_before is None
 
 
+async def test_an_emptied_redis_does_not_say_that_nobody_was_ever_heard() -> None:
+    gateway = CommandGateway()
+    gateway.live = None
+    assert (await gateway.issued()).openings_before is None
+    gateway.saved_state = None
+    outcome = await issue(gateway.wish(CommandKind.LOCATE), gateway.issue_ports())
+    assert isinstance(outcome, RefusedWish)
+
+
+@pytest.mark.parametrize("revision", [0, 5])
+async def test_a_redis_that_cannot_be_written_decides_no_more_than_what_was_saved(revision: int) -> None:
+    gateway = CommandGateway()
+    assert gateway.saved_state is not None
+    gateway.saved_state = structs.replace(gateway.saved_state, revision=revision)
+    gateway.clock.advance(ms=30 * 60_000)
+    assert isinstance(await issue(gateway.wish(), gateway.issue_ports()), RefusedWish)
+    gateway.is_behind = True
+    assert (await gateway.issued()).openings_before is None
+
+
 async def test_a_count_older_than_the_last_execution_is_no_baseline() -> None:
     """The state was read before the command before it had settled."""
     gateway = CommandGateway()
