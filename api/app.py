@@ -45,6 +45,7 @@ from gateway.stores.broker_access import PostgresBrokerAccess
 from gateway.stores.change_feed import RedisChangeFeed
 from gateway.stores.command_desk import PostgresCommandDesk
 from gateway.stores.device_keys import PostgresDeviceKeys
+from gateway.stores.device_queries import CONNECTIONS as DEVICE_LINKS
 from gateway.stores.device_queries import PostgresDeviceQueries
 from gateway.stores.enrolment import PostgresEnrolment
 from gateway.stores.history_queries import PostgresHistoryQueries
@@ -52,6 +53,7 @@ from gateway.stores.incidents import PostgresIncidents
 from gateway.stores.live_states import RedisLiveStates
 from gateway.stores.people import PostgresPeople
 from gateway.stores.postgres_link import PostgresLink
+from gateway.stores.postgres_links import PostgresLinks
 from gateway.stores.quarantine import PostgresQuarantine
 from gateway.stores.rate_limits import RedisRateLimits
 from gateway.stores.reading_pool import ReadingPool
@@ -90,6 +92,7 @@ class _Stores:
     feed_link: RedisLink
     states_link: RedisLink
     pool: ReadingPool
+    device_links: PostgresLinks
     quarantine: PostgresQuarantine
     people_link: PostgresLink
     enrolling_link: PostgresLink
@@ -105,6 +108,7 @@ class _Stores:
             RedisLink(settings.redis_url, name="latchkey-api-feed"),
             RedisLink(settings.redis_url, name="latchkey-api"),
             ReadingPool(dsn),
+            PostgresLinks(dsn, name="devices", count=DEVICE_LINKS),
             PostgresQuarantine(dsn),
             PostgresLink(dsn, name="people"),
             PostgresLink(dsn, name="enrolment"),
@@ -153,7 +157,7 @@ def _world(settings: Settings, stores: _Stores, clock: Clock) -> World:
         relay=relay,
         hub=hub,
         states=states,
-        devices=PostgresDeviceQueries(pool),
+        devices=PostgresDeviceQueries(pool, stores.device_links),
         history=PostgresHistoryQueries(pool),
         quarantine=stores.quarantine,
         saved_states=saved_states,

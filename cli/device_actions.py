@@ -20,6 +20,7 @@ from gateway.reading import KnownDevice, QuarantineRow
 from gateway.stores.bulk_import import AlreadyRegistered, Credentials, import_chunk
 from gateway.stores.device_identity import By
 from gateway.stores.device_queries import PostgresDeviceQueries
+from gateway.stores.postgres_links import PostgresLinks
 from gateway.stores.quarantine import PostgresQuarantine
 from gateway.stores.reading_pool import ReadingPool
 from gateway.stores.registration import NewDevice, bulk_register
@@ -198,11 +199,12 @@ async def mark_for_replay(dsn: str, numbers: Sequence[int], reason: str) -> int:
 
 @asynccontextmanager
 async def _reading(dsn: str) -> AsyncIterator[PostgresDeviceQueries]:
-    pool = ReadingPool(dsn)
+    pool, links = ReadingPool(dsn), PostgresLinks(dsn, name="devices", count=1)
     await pool.open()
     try:
-        yield PostgresDeviceQueries(pool)
+        yield PostgresDeviceQueries(pool, links)
     finally:
+        await links.close()
         await pool.close()
 
 

@@ -144,7 +144,7 @@ class CommandDesk(Protocol):
     a command that never was."""
 
     async def already(self, principal: str, key: str, digest: bytes) -> Issued | KeyReused | None:
-        """What the key stands for, so that a repetition is answered before any condition is looked at."""
+        """What the key stands for, so that no condition stands against a repetition."""
 
     async def issue(self, new: NewCommand) -> IssueOutcome:
         """One transaction: fence, command, timeline (`requested`, `issued`), key, audit row, NOTIFY

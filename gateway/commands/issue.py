@@ -1,4 +1,4 @@
-"""The straight line of a wish: key, conditions, one transaction; or the reasons why not."""
+"""The straight line of a wish: conditions, key, one transaction; or the reasons why not."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -78,20 +78,19 @@ async def issue(wish: Wish, ports: IssuePorts) -> IssueOutcome | RefusedWish:
         raise ValueError(f"ttl_s is {MIN_TTL_S} to {MAX_TTL_S}")
     requested_ms = ports.clock.now_ms()
     digest = digest_of(wish)
-    outcome: IssueOutcome | RefusedWish | None
-    outcome = await ports.desk.already(wish.requested_by, _key_of(wish), digest)
-    if outcome is None:
-        state, is_live = await _state_of(wish.device, ports)
-        keys = await ports.keys.load([wish.device.device_no])
-        has_key = wish.device.device_no in keys
-        situation = _situation(wish, state, has_key=has_key, now_ms=requested_ms, is_live=is_live)
-        against = refusals(situation, wish.override)
-        if against:
-            outcome = RefusedWish(against)
-        else:
-            report = situation.report
-            new = _new_command(wish, report, digest, requested_ms=requested_ms, is_live=is_live, ports=ports)
-            outcome = await ports.desk.issue(new)
+    state, is_live = await _state_of(wish.device, ports)
+    keys = await ports.keys.load([wish.device.device_no])
+    has_key = wish.device.device_no in keys
+    situation = _situation(wish, state, has_key=has_key, now_ms=requested_ms, is_live=is_live)
+    outcome: IssueOutcome | RefusedWish
+    if against := refusals(situation, wish.override):
+        # A repetition is answered with what its key stands for, whatever has become of the device since.
+        known = await ports.desk.already(wish.requested_by, _key_of(wish), digest)
+        outcome = RefusedWish(against) if known is None else known
+    else:
+        report = situation.report
+        new = _new_command(wish, report, digest, requested_ms=requested_ms, is_live=is_live, ports=ports)
+        outcome = await ports.desk.issue(new)
     ports.counters.issued(_name(outcome))
     return outcome
 

@@ -1,10 +1,12 @@
 """Devices are found by each of their names and listed in order."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.stores.device_queries import PostgresDeviceQueries
+from gateway.stores.postgres_links import PostgresLinks
 from gateway.stores.reading_pool import ReadingPool
 from tests.support.stored import BIKE, CABINET, ask, register
 
@@ -13,9 +15,10 @@ from tests.support.stored import BIKE, CABINET, ask, register
 async def queries(database: str) -> AsyncIterator[PostgresDeviceQueries]:
     register(database, *(f"bike-{n}" for n in range(7)))
     register(database, "cabinet-0", model=CABINET)
-    pool = ReadingPool(database)
+    pool, links = ReadingPool(database), PostgresLinks(database, name="devices", count=2)
     await pool.open()
-    yield PostgresDeviceQueries(pool)
+    yield PostgresDeviceQueries(pool, links)
+    await links.close()
     await pool.close()
 
 
@@ -39,6 +42,18 @@ async def test_a_public_id_never_hides_a_device_of_that_name(
     found = await queries.find("bike-3")
     assert found is not None
     assert found.record.device_id == "bike-3"
+
+
+async def test_those_asked_for_together_are_told_apart_and_by_operator(
+    queries: PostgresDeviceQueries,
+) -> None:
+    names = [f"bike-{n % 9}" for n in range(20)]
+    found = await asyncio.gather(*(queries.find(name) for name in names))
+    assert [known and known.record.device_id for known in found] == [
+        name if name < "bike-7" else None for name in names
+    ]
+    assert await queries.find("bike-1", operator_id=1) is not None
+    assert await queries.find("bike-1", operator_id=2) is None
 
 
 @pytest.mark.parametrize("limit", [1, 3, 8, 100])

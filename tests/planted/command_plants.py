@@ -107,14 +107,14 @@ COMMAND_PLANTS = (
         ),
     ),
     Plant(
-        "key_looked_up_after_the_conditions",
+        "key_not_looked_up_when_refused",
         "the repetition of an unlock that worked is told that the bolt is open",
         f"{FLOW}/test_issue.py::test_a_key_that_stands_for_a_command_is_answered_before_any_condition",
         (
             Edit(
                 "gateway/commands/issue.py",
-                "    outcome = await ports.desk.already(wish.requested_by, _key_of(wish), digest)\n",
-                "    outcome = None\n",
+                "        known = await ports.desk.already(wish.requested_by, _key_of(wish), digest)\n",
+                "        known = None\n",
             ),
         ),
     ),
