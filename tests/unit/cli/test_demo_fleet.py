@@ -11,6 +11,7 @@ from cli.demo_fleet import DATABASE, HAND_DEVICE, HAND_PASSWORD, Prepared, prepa
 from cli.demo_words import hand_line
 from cli.stack import Stack
 from device_sim.fleet import build_fleet
+from device_sim.misbehaviour import Misbehaviour
 from device_sim.profiles import Level
 from gateway.broker_export import BrokerExport, BrokerFiles
 from gateway.stores.broker_lists import PostgresBrokerLists
@@ -43,6 +44,18 @@ def registered(dsn: str) -> set[str]:
 def test_the_whole_fleet_and_the_one_for_your_hands_are_registered(prepared: Prepared) -> None:
     assert registered(prepared.dsn) == {*FLEET.device_ids, HAND_DEVICE}
     assert prepared.history_line.startswith("history:")
+
+
+def test_every_device_that_can_verify_commands_has_a_key_and_models_their_quirks(stack: Stack) -> None:
+    fleet = build_fleet(60, seed=1, secret=b"s", misbehave={Misbehaviour.IGNORES_EXPIRY: 0.5})
+    prepared = prepare(stack, fleet)
+    levels = zip(fleet.device_ids, fleet.profiles, strict=True)
+    assert set(prepared.keys) == {one for one, profile in levels if profile.level is Level.FULL}
+    with psycopg.connect(prepared.dsn) as connection:
+        rows = connection.execute("select model, quirks from device_model").fetchall()
+    stack.postgres.drop_database(prepared.dsn)
+    assert {quirk for model, quirks in rows if model.endswith("-ttl") for quirk in quirks} == {"ignores_ttl"}
+    assert not any(quirks for model, quirks in rows if not model.endswith("-ttl"))
 
 
 def test_devices_with_their_own_clock_are_those_to_be_timed(prepared: Prepared) -> None:
