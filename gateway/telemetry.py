@@ -82,7 +82,9 @@ FELL_SILENT = _counter("silent_devices", "Devices that a sweep found quiet or lo
 DEVICES = _gauge(
     "devices", "Devices whose live state this gateway holds in memory, by presence", ("presence",)
 )
-UNHEARD = _counter("unheard_messages", "Messages on channels that nothing listens to yet")
+UNHEARD = _counter(
+    "unheard_messages", "Not looked at: on channels of devices, or beyond the hellos and acks of one device"
+)
 
 # --- commands ------------------------------------------------------------------------------------
 WISHES = _counter("command_wishes", "Requests for a command, by outcome", ("outcome",))
