@@ -19,6 +19,7 @@ from bench.result import Result, percentile
 from bench.round_trip import HttpConnection
 from bench.unlock_client import Answer, ride
 from bench.unlock_floors import COMMITS, bare_commits, ping_pongs
+from bench.unlock_spray import SPRAYS_PER_S, Spray, ride_beside
 from cli.child_process import ChildProcess
 from cli.stack import Stack
 from firmware_protocol.messages import DeviceId
@@ -62,6 +63,8 @@ def measure(stack: Stack, folder: Path, *, seconds: float) -> Result:
             rig.wait_rows(BIKES)
             _floors(bench)
             _latency(bench, "idle", seconds)
+            # It has no key, so it takes no orders.
+            _sprayed(bench, Spray(stack.token("staff"), rig.base.device_id(0)))
             load = rig.next_load(rate_per_s=LOAD_RATE_PER_S, seconds=seconds + 4)
             with rig.generating(load) as generator:
                 generator.say("go")
@@ -133,6 +136,29 @@ def _latency(bench: _Bench, when: str, seconds: float) -> None:
     else:
         p99_ms = result.metrics["loaded_p99_ms"]
         result.check("loaded: p99 under 40 ms", p99_ms < 40.0, f"{p99_ms:.1f} ms")
+
+
+def _sprayed(bench: _Bench, spray: Spray) -> None:
+    """As many unlocks as without it, while one person presses for another device, a hundred times a second."""
+    result = bench.result
+    devices = bench.devices(int(result.metrics["idle_unlocks_count"]))
+    bench.asked += len(devices)
+    seen = uvloop.run(ride_beside(bench.api.http_port, bench.token, devices, spray, wait_s=WAIT_S))
+    took_ms = sorted(answer.took_s * 1000 for answer in seen.answers)
+    pressed = seen.statuses.total()
+    result.metrics["spray_per_s"] = pressed / seen.took_s
+    result.metrics["spray_refused_share"] = seen.statuses[429] / pressed
+    for share in (50, 99):
+        result.metrics[f"sprayed_p{share}_ms"] = percentile(took_ms, share / 100)
+        result.floors[f"sprayed_p{share}_ms"] = result.metrics[f"idle_p{share}_ms"]
+        result.ratio(f"sprayed_p{share}", f"sprayed_p{share}_ms", f"sprayed_p{share}_ms")
+    confirmed = sum(answer.phase == "confirmed" for answer in seen.answers)
+    result.check(
+        "sprayed: every unlock is confirmed", confirmed == len(devices), f"{confirmed} of {len(devices)}"
+    )
+    result.check("sprayed: pressed as often as meant", result.metrics["spray_per_s"] > SPRAYS_PER_S / 2)
+    ratio = result.ratios["sprayed_p50"]
+    result.check("sprayed: p50 at most 1.5 times that without", ratio <= 1.5, f"{ratio:.2f}")
 
 
 def _stages(bench: _Bench, when: str, command_ids: list[str]) -> None:
