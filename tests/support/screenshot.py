@@ -26,7 +26,9 @@ def main(
     at: Annotated[
         str, typer.Option(help="Where to look: ZOOM/LAT/LON; default: where the page starts.")
     ] = "",
-    select: Annotated[str, typer.Option(help="Public id of the device whose card is opened, or a kind.")] = "",
+    select: Annotated[
+        str, typer.Option(help="Public id of the device whose card is opened, or a kind.")
+    ] = "",
     token: Annotated[str, typer.Option(help="Of whoever looks: the end of the address a demo prints.")] = "",
     order: Annotated[bool, typer.Option(help="Also press the first thing the card offers to do.")] = False,
     trails_s: Annotated[float, typer.Option(help="How long bikes draw their trails first.")] = 40.0,
