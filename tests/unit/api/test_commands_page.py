@@ -45,7 +45,7 @@ def _place(phase: Phase) -> int:
 
 
 def test_every_refusal_is_named() -> None:
-    named = chapter("When it is refused").split("`reasons` are of")[1]
+    named = chapter("When it is refused").split("`reasons` are of")[1].split("\n\n")[0]
     listed, _, passed_over = named.partition("`override`")
     assert set(re.findall(r"`([a-z_]+)`", listed)) == {one.value for one in Refusal}
     assert set(re.findall(r"`([a-z_]+)`", passed_over)) == {one.value for one in OVERRIDABLE} | {"why"}
