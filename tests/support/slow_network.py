@@ -1,4 +1,4 @@
-"""A network between devices and their broker that holds back what the broker says, or cuts everybody off."""
+"""A network between devices and their broker that holds back what the broker says."""
 
 import asyncio
 import threading
@@ -34,10 +34,6 @@ class SlowNetwork:
     def release(self) -> None:
         """Everything that was held arrives."""
         self._flowing.set()
-
-    def cut(self) -> None:
-        """Every connection breaks; what was held is gone."""
-        self._loop.call_soon_threadsafe(self._close_all)
 
     def end(self) -> None:
         self._flowing.set()
