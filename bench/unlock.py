@@ -18,12 +18,13 @@ from bench.load_rig import LOAD_MODEL, LoadRig, load_rig
 from bench.result import Result, percentile
 from bench.round_trip import HttpConnection
 from bench.unlock_client import Answer, ride
-from bench.unlock_floors import COMMITS, bare_commits, ping_pongs
+from bench.unlock_floors import bare_commits, durable_unlocks, ping_pongs
 from bench.unlock_spray import SPRAYS_PER_S, Spray, ride_beside
 from cli.child_process import ChildProcess
 from cli.stack import Stack
 from firmware_protocol.messages import DeviceId
 from gateway.key_wrapping import KeyWrapping
+from gateway.stores.migrate import migrate
 from gateway.stores.registration import NewDevice, bulk_register
 
 BIKES = 4_000
@@ -105,12 +106,21 @@ class _Bench:
 
 
 def _floors(bench: _Bench) -> None:
-    pings_s = uvloop.run(ping_pongs(bench.rig.stack, FLOOR_SAMPLES))
-    commits_s = bare_commits(bench.rig.dsn, FLOOR_SAMPLES)
-    floors = bench.result.floors
+    stack, floors = bench.rig.stack, bench.result.floors
+    pings_s = uvloop.run(ping_pongs(stack, FLOOR_SAMPLES))
     floors["ping_pong_p50_ms"] = percentile(pings_s, 0.5) * 1000
-    floors["commit_p50_ms"] = percentile(commits_s, 0.5) * 1000
-    floors["idle_p50_ms"] = floors["ping_pong_p50_ms"] + COMMITS * floors["commit_p50_ms"]
+    # In a database of its own: its rows are nobody's.
+    dsn = stack.create_database()
+    try:
+        migrate(dsn, "require" if stack.postgres.timescale else "off")
+        with psycopg.connect(dsn) as connection:
+            bulk_register(connection, [LOAD_MODEL], [NewDevice(DeviceId("floor-1"), LOAD_MODEL.model)])
+        floors["commit_p50_ms"] = percentile(bare_commits(dsn, FLOOR_SAMPLES), 0.5) * 1000
+        for step, took_s in durable_unlocks(dsn, FLOOR_SAMPLES).items():
+            floors[f"durable_{step}_p50_ms"] = percentile(took_s, 0.5) * 1000
+    finally:
+        stack.postgres.drop_database(dsn)
+    floors["idle_p50_ms"] = floors["ping_pong_p50_ms"] + floors["durable_all_p50_ms"]
 
 
 def _latency(bench: _Bench, when: str, seconds: float) -> None:
@@ -132,7 +142,9 @@ def _latency(bench: _Bench, when: str, seconds: float) -> None:
     if when == "idle":
         result.ratio("idle_p50", "idle_p50_ms", "idle_p50_ms")
         ratio = result.ratios["idle_p50"]
-        result.check("idle: p50 at most 3 times ping-pong and commits", ratio <= 3.0, f"{ratio:.2f}")
+        result.check(
+            "idle: p50 at most 3 times ping-pong and the same rows bare", ratio <= 3.0, f"{ratio:.2f}"
+        )
     else:
         p99_ms = result.metrics["loaded_p99_ms"]
         result.check("loaded: p99 under 40 ms", p99_ms < 40.0, f"{p99_ms:.1f} ms")
