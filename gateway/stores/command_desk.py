@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection
 
 from gateway.backoff import Chance
 from gateway.command_ports import (
@@ -24,6 +23,7 @@ from gateway.stores.command_rows import COMMAND, command_of, new_commands_json, 
 from gateway.stores.gathering import Gathering
 from gateway.stores.instants import instant
 from gateway.stores.notices import SETTLED_CHANNEL, Notices
+from gateway.stores.postgres_link import fetch_rows
 from gateway.stores.postgres_links import PostgresLinks
 from gateway.stores.settled_waits import SettledWaits
 from gateway.stores.statements import statement
@@ -186,12 +186,7 @@ class PostgresCommandDesk:
         return command
 
     async def _rows(self, sql: bytes, arguments: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        async def fetch(connection: AsyncConnection) -> list[tuple[Any, ...]]:
-            async with connection.cursor(binary=True) as cursor:
-                await cursor.execute(sql, arguments)
-                return await cursor.fetchall()
-
-        return await self._links.run(fetch)
+        return await self._links.run(lambda connection: fetch_rows(connection, sql, arguments))
 
 
 def _answers(command: CommandRecord) -> bool:

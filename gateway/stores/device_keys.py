@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from msgspec import Struct
-from psycopg import AsyncConnection
 
 from firmware_protocol.device_key import DeviceKey
 from gateway import telemetry
@@ -79,7 +77,7 @@ class PostgresDeviceKeys:
 
     async def unknown_wrappings(self) -> Mapping[str, int]:
         """How many keys are sealed by key-encryption keys that this process was not given. Raises StoreUnavailable."""
-        rows = await self._rows(_WRAPPINGS, ())
+        rows = await self._link.rows(_WRAPPINGS, ())
         return {by: count for by, count in rows if by not in self._wrapping.keys}
 
     async def follow_changes(self) -> None:
@@ -94,9 +92,9 @@ class PostgresDeviceKeys:
 
     async def refresh(self) -> None:
         """Forgets the keys of devices whose keys changed. Raises StoreUnavailable."""
-        ((now,),) = await self._rows(_NOW, ())
+        ((now,),) = await self._link.rows(_NOW, ())
         since = (self._looked_at or now) - OVERLAP
-        changed = await self._rows(_CHANGED, (since, FORGET_ALL))
+        changed = await self._link.rows(_CHANGED, (since, FORGET_ALL))
         self._looked_at = now
         self._changes += bool(changed)
         if len(changed) == FORGET_ALL:
@@ -107,7 +105,7 @@ class PostgresDeviceKeys:
     async def _fetch(self, device_nos: Sequence[int]) -> dict[int, tuple[_Held, ...]]:
         before = self._changes
         found: dict[int, tuple[_Held, ...]] = dict.fromkeys(device_nos, ())
-        for device_no, key_no, by, sealed, ends_ms in await self._rows(_LOAD, (list(device_nos),)):
+        for device_no, key_no, by, sealed, ends_ms in await self._link.rows(_LOAD, (list(device_nos),)):
             try:
                 key = self._wrapping.unwrap(Wrapped(by, sealed), device_no=device_no, key_no=key_no)
             except CannotUnwrap as error:
@@ -119,11 +117,3 @@ class PostgresDeviceKeys:
             for device_no, held in found.items():
                 self._held.keep(device_no, held)
         return found
-
-    async def _rows(self, sql: bytes, arguments: Sequence[object]) -> list[tuple[Any, ...]]:
-        async def fetch(connection: AsyncConnection) -> list[tuple[Any, ...]]:
-            async with connection.cursor(binary=True) as cursor:
-                await cursor.execute(sql, arguments)
-                return await cursor.fetchall()
-
-        return await self._link.run(fetch)

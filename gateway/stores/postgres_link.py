@@ -3,9 +3,9 @@
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from gateway.ports import StoreUnavailable
 
 Answer = TypeVar("Answer")
+Arguments = Mapping[str, object] | Sequence[object]
 
 DEADLINE_S = 10.0
 """Longer than any batch takes on a slow disk, shorter than the keep-alive of the links that wait for it."""
@@ -88,6 +89,10 @@ class PostgresLink:
                 raise StoreUnavailable(f"{self._name}: no answer from PostgreSQL within {deadline_s:g} s")
             return running.result()
 
+    async def rows(self, sql: bytes, arguments: Arguments = ()) -> list[tuple[Any, ...]]:
+        """All rows of one statement, a transaction of its own. Raises as `run` does."""
+        return await self.run(lambda connection: fetch_rows(connection, sql, arguments))
+
     async def close(self) -> None:
         """Closes the connection; the next work would open it again."""
         async with self._turn:
@@ -139,6 +144,15 @@ class PostgresLink:
         if not running.cancelled():
             running.exception()
         await self._discard()
+
+
+async def fetch_rows(
+    connection: AsyncConnection, sql: bytes, arguments: Arguments = ()
+) -> list[tuple[Any, ...]]:
+    """All rows of one statement, in PostgreSQL's binary form. Raises psycopg.Error."""
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(sql, arguments)
+        return await cursor.fetchall()
 
 
 @contextmanager

@@ -46,12 +46,12 @@ class PostgresQuarantine:
         """Newest first, older than number `before`; of one operator's devices, or of all, those that nobody
         registered among them. Raises StoreUnavailable."""
         asked = {"before": before, "limit": limit, "reason": reason, "operator_id": operator_id}
-        rows = await self._rows(_PAGE, asked)
+        rows = await self._link.rows(_PAGE, asked)
         return [_quarantined(row) for row in rows]
 
     async def counts(self) -> Mapping[str, int]:
         """How many frames wait, by reason. Raises StoreUnavailable."""
-        return dict(await self._rows(_COUNTS, {}))
+        return dict(await self._link.rows(_COUNTS, {}))
 
     async def mark_for_replay(self, numbers: Sequence[int]) -> int:
         """How many of these are marked now and were not before. Raises StoreUnavailable."""
@@ -64,7 +64,7 @@ class PostgresQuarantine:
     async def marked(self, limit: int = MAX_TAKEN) -> Sequence[QuarantineRow]:
         """Marked frames, oldest first; they stay until they are settled, so a crash in between replays them again.
         Raises StoreUnavailable."""
-        return [_quarantined(row) for row in await self._rows(_MARKED, {"limit": min(limit, MAX_TAKEN)})]
+        return [_quarantined(row) for row in await self._link.rows(_MARKED, {"limit": min(limit, MAX_TAKEN)})]
 
     async def settle(self, numbers: Sequence[int]) -> int:
         """Forgets frames that were replayed (what is wrong with them still comes back by itself).
@@ -73,14 +73,6 @@ class PostgresQuarantine:
 
     async def close(self) -> None:
         await self._link.close()
-
-    async def _rows(self, sql: bytes, arguments: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        async def fetch(connection: AsyncConnection) -> list[tuple[Any, ...]]:
-            async with connection.cursor(binary=True) as cursor:
-                await cursor.execute(sql, arguments)
-                return await cursor.fetchall()
-
-        return await self._link.run(fetch)
 
     async def _changed(self, sql: bytes, arguments: Mapping[str, object]) -> int:
         async def change(connection: AsyncConnection) -> int:

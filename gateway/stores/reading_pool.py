@@ -1,6 +1,5 @@
 """A few connections for questions that change nothing, so that one slow question does not hold up the others."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -8,7 +7,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from gateway.ports import StoreUnavailable
-from gateway.stores.postgres_link import connection_settings, deadline
+from gateway.stores.postgres_link import Arguments, connection_settings, deadline
 
 MAX_CONNECTIONS = 4
 """Per API process: PostgreSQL has two cores where everything runs on one machine."""
@@ -21,8 +20,6 @@ DEADLINE_S = 9.0
 
 MAX_WAITING = 200
 """Requests in the queue for a connection; more than WAIT_S can serve."""
-
-Arguments = Mapping[str, object] | Sequence[object]
 
 
 class ReadingPool:

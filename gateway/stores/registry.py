@@ -1,13 +1,12 @@
 """Devices and models as the gateway asks for them: from memory where it can."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 from msgspec import structs
-from psycopg import AsyncConnection
 
 from firmware_protocol.errors import MalformedTopic
 from firmware_protocol.messages import DeviceId, Hello
@@ -118,7 +117,7 @@ class PostgresRegistry:
 
     async def time_ms(self) -> int:
         """Unix ms now by the one clock of the installation: PostgreSQL's. Raises StoreUnavailable."""
-        ((time_ms,),) = await self._rows(_TIME_MS, ())
+        ((time_ms,),) = await self._link.rows(_TIME_MS, ())
         return int(time_ms)
 
     async def boots_issued(self, pairs: Sequence[tuple[int, int]]) -> frozenset[tuple[int, int]]:
@@ -126,7 +125,7 @@ class PostgresRegistry:
         asked = [pair for pair in pairs if pair not in self._issued]
         if asked:
             device_nos, boots = [no for no, _ in asked], [boot for _, boot in asked]
-            for device_no, boot in await self._rows(_ISSUED, (device_nos, boots)):
+            for device_no, boot in await self._link.rows(_ISSUED, (device_nos, boots)):
                 self._issued.keep((device_no, boot), None)
         return frozenset(pair for pair in pairs if pair in self._issued)
 
@@ -152,7 +151,7 @@ class PostgresRegistry:
                 "now_ms": now_ms,
                 "now_s": now_ms // 1000,
             }
-            for device_no, boot in await self._rows(_GIVE_BOOTS, arguments):
+            for device_no, boot in await self._link.rows(_GIVE_BOOTS, arguments):
                 record, power_on_id = new[device_no]
                 answers[record.device_id] = self._with_boot(record, boot, power_on_id)
         return answers
@@ -189,9 +188,9 @@ class PostgresRegistry:
     async def refresh(self) -> None:
         """Takes in all changes of models and devices since the last time. Raises StoreUnavailable."""
         await self._load_models()
-        ((now,),) = await self._rows(_NOW, ())
+        ((now,),) = await self._link.rows(_NOW, ())
         since = (self._looked_at or now) - OVERLAP
-        changing = frozenset(row[0] for row in await self._rows(_CHANGING, (since,)))
+        changing = frozenset(row[0] for row in await self._link.rows(_CHANGING, (since,)))
         # At first nothing is in memory that an earlier change could concern.
         if self._looked_at is not None:
             await self._take_changes(since, list(changing - self._heard))
@@ -201,7 +200,7 @@ class PostgresRegistry:
         place = (since, 0)
         more = bool(transactions)
         while more:
-            rows = await self._rows(_CHANGED, (*place, transactions))
+            rows = await self._link.rows(_CHANGED, (*place, transactions))
             for row in rows:
                 self._take_change(row)
             more = len(rows) == PAGE
@@ -230,7 +229,7 @@ class PostgresRegistry:
 
     async def _fetch(self, device_ids: Sequence[DeviceId]) -> dict[DeviceId, DeviceRecord]:
         found = {}
-        records = [device_record(row) for row in await self._rows(_LOAD, (list(device_ids),))]
+        records = [device_record(row) for row in await self._link.rows(_LOAD, (list(device_ids),))]
         if any(record.model not in self._models for record in records):
             # Registered together a moment ago: nobody may meet the device before its model.
             await self._load_models()
@@ -243,14 +242,4 @@ class PostgresRegistry:
         return found
 
     async def _load_models(self) -> None:
-        self._models = {row[0]: device_model(row) for row in await self._rows(_MODELS, ())}
-
-    async def _rows(
-        self, sql: bytes, arguments: Mapping[str, object] | Iterable[object]
-    ) -> list[tuple[Any, ...]]:
-        async def fetch(connection: AsyncConnection) -> list[tuple[Any, ...]]:
-            async with connection.cursor(binary=True) as cursor:
-                await cursor.execute(sql, arguments)  # type: ignore[arg-type]  # a mapping or a sequence
-                return await cursor.fetchall()
-
-        return await self._link.run(fetch)
+        self._models = {row[0]: device_model(row) for row in await self._link.rows(_MODELS, ())}
