@@ -16,7 +16,7 @@ from rich.progress import Progress
 from cli import running
 from cli.database import database, fail
 from cli.device_actions import Refused, console, wrapping_of
-from cli.device_list import BadList, Defaults, DeviceList, Entry, Fault, read_list
+from cli.import_list import BadList, Defaults, DeviceList, Entry, Fault, read_list
 from firmware_protocol.topics import topic_prefix
 from gateway.core.device import Status
 from gateway.key_wrapping import KeyWrapping

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.device_list import BadList, Defaults, read_list
+from cli.import_list import BadList, Defaults, read_list
 from gateway.core.device import Status
 
 MODELS, OPERATORS = frozenset({"m", "n"}), frozenset({1, 2})
