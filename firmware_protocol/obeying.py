@@ -94,7 +94,7 @@ class Obeying:
         hello."""
         if not self._keys or welcome.hello_sent_ms is None:
             return True
-        self._clock.heard(welcome.server_time_ms, welcome.hello_sent_ms)
+        self._clock.heard(welcome.server_time_ms, welcome.hello_sent_ms, now_ms)
         return now_ms - welcome.hello_sent_ms <= SLOW_WELCOME_MS
 
     def heard(self, frame: bytes, moment: Moment) -> list[Effect]:

@@ -184,7 +184,8 @@ static void hear_welcome(struct device *device, const uint8_t *frame, size_t len
 {
     struct lk_welcome welcome;
     const uint64_t before = device->session.boot;
-    if (lk_read_welcome(device->identity, frame, length, &welcome) != LK_OK || !lk_welcomed(&device->session, &welcome))
+    if (lk_read_welcome(device->identity, frame, length, &welcome) != LK_OK ||
+        !lk_welcomed(&device->session, &welcome, now_of(device)))
         return;
     device->hello_answered = now_of(device) - (uint64_t)welcome.hello_sent_ms <= LK_SLOW_WELCOME_MS;
     if (device->hello_answered)

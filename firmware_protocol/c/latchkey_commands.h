@@ -399,24 +399,47 @@ struct lk_session {
     uint64_t asked_at_ms;    /* when the newest answered hello was sent */
     uint64_t server_time_ms; /* the gateway's time, 0 before the first welcome ... */
     uint64_t told_at_ms;     /* ... as told to the hello sent then */
+    uint64_t least_time_ms;  /* what it had reached ... */
+    uint64_t least_at_ms;    /* ... when that welcome came */
 };
 
-/* Unix milliseconds that the gateway's clock has not passed yet: counted from when the hello was *sent*, for a crystal
- * that is up to 100 ppm slow, both ends having rounded down. 0 before the first welcome. */
-static inline uint64_t lk_server_time_at_most_ms(const struct lk_session *session, uint64_t now_ms)
+/* Counted from when the hello was *sent*, for a crystal that is up to 100 ppm slow, both ends having rounded down. */
+static inline uint64_t lk_told_ms(const struct lk_session *session, uint64_t now_ms)
 {
     const uint64_t age_ms = now_ms - session->told_at_ms;
-    return session->server_time_ms == 0 ? 0 : session->server_time_ms + age_ms + age_ms / 10000 + 2;
+    return session->server_time_ms + age_ms + age_ms / 10000 + 2;
+}
+
+/* Counted from when a welcome *came*, for one that is as fast: a hello that somebody else said for later, and whose
+ * answer he kept, does not set the time back. */
+static inline uint64_t lk_least_ms(const struct lk_session *session, uint64_t now_ms)
+{
+    const uint64_t age_ms = now_ms - session->least_at_ms;
+    return session->least_time_ms == 0 ? 0 : session->least_time_ms + age_ms - age_ms / 10000 - 2;
+}
+
+/* Unix milliseconds that the gateway's clock has not passed yet. 0 before the first welcome. */
+static inline uint64_t lk_server_time_at_most_ms(const struct lk_session *session, uint64_t now_ms)
+{
+    const uint64_t told_ms = lk_told_ms(session, now_ms), least_ms = lk_least_ms(session, now_ms);
+    if (session->server_time_ms == 0)
+        return 0;
+    return told_ms > least_ms ? told_ms : least_ms;
 }
 
 /* The time counts when it is the first in an hour, or as early as the last one; never one for an older hello. */
-static inline void lk_take_time(struct lk_session *session, uint64_t server_time_ms, uint64_t asked_at_ms)
+static inline void lk_take_time(
+    struct lk_session *session, uint64_t server_time_ms, uint64_t asked_at_ms, uint64_t now_ms)
 {
     const bool first = session->server_time_ms == 0;
+    if (first || server_time_ms > lk_least_ms(session, now_ms) + 2) {
+        session->least_time_ms = server_time_ms;
+        session->least_at_ms = now_ms;
+    }
     if (!first && asked_at_ms < session->asked_at_ms)
         return;
     session->asked_at_ms = asked_at_ms;
-    if (first || server_time_ms + 2 <= lk_server_time_at_most_ms(session, asked_at_ms) ||
+    if (first || server_time_ms + 2 <= lk_told_ms(session, asked_at_ms) ||
         asked_at_ms - session->told_at_ms >= LK_TIME_FRESH_MS) {
         session->server_time_ms = server_time_ms;
         session->told_at_ms = asked_at_ms;
@@ -425,7 +448,7 @@ static inline void lk_take_time(struct lk_session *session, uint64_t server_time
 
 /* Takes a verified welcome: boot number and time. False, and nothing changes, unless it answers a hello of this
  * power-on and its number rises, or is the same answer again. */
-static inline bool lk_welcomed(struct lk_session *session, const struct lk_welcome *welcome)
+static inline bool lk_welcomed(struct lk_session *session, const struct lk_welcome *welcome, uint64_t now_ms)
 {
     const uint64_t asked_at_ms = (uint64_t)welcome->hello_sent_ms;
     const int64_t zero_ms = (int64_t)(asked_at_ms - (welcome->server_time_ms - welcome->boot * 1000));
@@ -445,7 +468,7 @@ static inline bool lk_welcomed(struct lk_session *session, const struct lk_welco
     /* The count runs ahead by what a hello was on its way: the least of them counts. */
     if (zero_ms > session->boot_zero_ms)
         session->boot_zero_ms = zero_ms;
-    lk_take_time(session, welcome->server_time_ms, asked_at_ms);
+    lk_take_time(session, welcome->server_time_ms, asked_at_ms, now_ms);
     return true;
 }
 

@@ -298,7 +298,7 @@ static void read_welcome(bool take)
     if (status != LK_OK)
         return;
     if (take) {
-        printf(" %d", lk_welcomed(&session, &welcome));
+        printf(" %d", lk_welcomed(&session, &welcome, number_of(next_token())));
         return;
     }
     printf(" power_on_id=%" PRIu64 " boot=%" PRIu64 " server_time_ms=%" PRIu64, welcome.power_on_id, welcome.boot,

@@ -110,7 +110,7 @@ static size_t damage_inside(const struct seed *seed, uint8_t *bytes)
 static void check_command(const struct lk_command *command)
 {
     static struct lk_memory memory;
-    struct lk_session session = {1, 0, command->boot, 0, 1, 0, 0, 0, 0, 0};
+    struct lk_session session = {.power_on_id = 1, .boot = command->boot, .welcomed_id = 1};
     struct lk_reader settings = command->settings;
     struct lk_setting setting;
     struct lk_ack answer;
@@ -137,10 +137,10 @@ static void check_command(const struct lk_command *command)
 
 static void check_welcome(const struct lk_welcome *welcome)
 {
-    struct lk_session session = {welcome->power_on_id, 1000000, 0, 0, 0, 0, 0, 0, 0, 0};
+    struct lk_session session = {.power_on_id = welcome->power_on_id, .hello_sent_ms = 1000000};
     taken++;
     must(welcome->boot >= 1 && welcome->boot <= INT64_MAX, "a boot number");
-    if (lk_welcomed(&session, welcome)) {
+    if (lk_welcomed(&session, welcome, 1500000)) {
         must(session.boot == welcome->boot, "the boot number is taken");
         struct lk_report report = {0};
         lk_stamp_report(&session, &report, 2000000);

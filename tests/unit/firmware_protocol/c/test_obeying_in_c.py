@@ -65,7 +65,7 @@ class Twins:
     def welcome(self, welcome: Welcome) -> None:
         frame = sign_welcome(welcome, device_id=DEVICE, key=KEY)
         self.session.received(topics.welcome_topic(DEVICE), frame, self.now_ms)
-        self.device.ask("welcomed", f"x{frame.hex()}")
+        self.device.ask("welcomed", f"x{frame.hex()}", self.now_ms)
         assert int(self.device.ask("clock", self.now_ms)[0]) == self.session.boot
 
     def hear(self, command: Command) -> int:
