@@ -92,7 +92,8 @@ class PostgresHistory:
     async def _append(self, connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
         await self._make_partitions(connection, rows)
         if self._put_aside >= LOOK_AT_QUARANTINE_EVERY:
-            # Whoever floods it waits for this too: between two trims it cannot fill the disk.
+            # Rows stay bounded between two trims, and whoever floods it waits for this too; their room on the disk
+            # is given back by autovacuum, which may be minutes behind.
             await bound_quarantine(connection)
             self._put_aside = 0
         store = _store
