@@ -1,9 +1,11 @@
 """What a process knows of open commands."""
 
+from math import inf
+
 from msgspec import structs
 
 from gateway.command_ports import CommandRecord
-from gateway.commands.in_flight import WATCH_MS, Flight, Probe
+from gateway.commands.in_flight import FIRST_REPEAT_MS, LATE_ANSWERS_MS, WATCH_MS, Flight, Probe
 from gateway.commands.open_commands import OpenCommands
 from gateway.core.command import Phase
 from tests.support.fakes.command_gateway import CommandGateway
@@ -76,3 +78,25 @@ async def test_only_the_newest_probe_of_its_own_device_counts() -> None:
     assert stirred == [True]
     known.forget(command.command_id)
     assert not known.probe_answered(second, command.device_id)
+
+
+async def test_what_is_due_next_is_a_frame_or_the_end_of_waiting() -> None:
+    known, command = OpenCommands(), await record()
+    one = known.learn(command)
+    end_ms = command.not_after_ms + LATE_ANSWERS_MS
+    assert one.due_ms == end_ms
+    one.flight = Flight(command.issued_ms, 1, command.not_after_ms, once=False)
+    assert one.due_ms == command.issued_ms + FIRST_REPEAT_MS
+    one.flight = Flight(command.issued_ms, 1, command.not_after_ms, once=True)
+    assert one.due_ms == end_ms
+    known.learn(structs.replace(command, revision=9, phase=Phase.CONFIRMED, settled_ms=10))
+    assert one.due_ms == inf
+
+
+async def test_only_what_nobody_claimed_is_still_issued() -> None:
+    known, command = OpenCommands(), await record()
+    new = structs.replace(command, phase=Phase.ISSUED, revision=1)
+    known.learn(new)
+    assert known.issued() == [new]
+    known.learn(command)
+    assert known.issued() == []
