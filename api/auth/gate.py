@@ -168,12 +168,13 @@ class Gate:
 
 
 def bearer_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The token of the Authorization header; None without one. Names in small letters, as ASGI has them."""
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, token = value.decode("latin-1").partition(" ")
-            return token.strip() if scheme.lower() == "bearer" else None
-    return None
+    """The token of the Authorization header; None without one, and with two, of which a proxy may have seen the
+    other. Names in small letters, as ASGI has them."""
+    said = [value for name, value in headers if name == b"authorization"]
+    if len(said) != 1:
+        return None
+    scheme, _, token = said[0].decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def unauthenticated(detail: str, error: str) -> Problem:

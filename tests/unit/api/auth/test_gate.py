@@ -107,6 +107,10 @@ def test_only_a_bearer_is_one(value: bytes, token: str | None) -> None:
     assert bearer_of([]) is None
 
 
+def test_two_authorizations_are_none() -> None:
+    assert bearer_of([(b"authorization", b"Bearer a"), (b"authorization", b"Bearer b")]) is None
+
+
 async def test_who_may_not_is_told_so(surface: Surface) -> None:
     headers = [(b"authorization", f"Bearer {surface.token('rider')}".encode())]
     with pytest.raises(Problem) as refused:
