@@ -71,8 +71,13 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         stack = until_the_end.enter_context(Stack.started(plan.folder))
         prepared = prepare(stack, fleet)
         console.print(prepared.history_line)
-        pages = {"LATCHKEY_API_PORT": str(plan.port), "LATCHKEY_WEB_DIR": str(page)}
-        environment = stack.environment(dsn=prepared.dsn) | pages | stack.exporting()
+        wanted = {
+            "LATCHKEY_API_PORT": str(plan.port),
+            "LATCHKEY_WEB_DIR": str(page),
+            # A small fleet at a high rate says more per device than real ones may; its reports are to be kept all.
+            "LATCHKEY_REPORTS_PER_DEVICE": "0",
+        }
+        environment = stack.environment(dsn=prepared.dsn) | wanted | stack.exporting()
         api = _start_children(until_the_end, environment, stack.root / "processes")
         stack.broker.wait_until_let_in(HAND_DEVICE, HAND_PASSWORD)
         api_url = f"http://127.0.0.1:{api.http_port}"
