@@ -70,6 +70,8 @@ def register(
     try:
         with psycopg.connect(dsn) as connection:
             new = NewDevice(checked_device_id(device_id), wish.name, operator_id)
+            for model in models:
+                _check_kind(connection, model)
             bulk_register(connection, models, [])
             (made,) = import_chunk(
                 connection, [new], wrapping, console(), passwords=[password], with_keys=with_key
@@ -85,6 +87,19 @@ def register(
         ) from error
     except psycopg.OperationalError as error:
         raise Refused(f"PostgreSQL does not answer: {error}") from error
+
+
+def _check_kind(connection: psycopg.Connection, model: DeviceModel) -> None:
+    """One word at one registration must not make cabinets of a fleet of bikes. Raises Refused."""
+    row = connection.execute(
+        "select kind from device_model where model = %s and exists (select from device where model = %s)",
+        (model.model, model.model),
+    ).fetchone()
+    if row is not None and row[0] != model.kind:
+        was = Kind(row[0]).name.lower()
+        raise Refused(
+            f"model {model.model!r} has devices and is a {was}: leave --kind out, or name another model"
+        )
 
 
 def console(why: str = "") -> By:
@@ -118,7 +133,8 @@ def first_steps(settings: Mapping[str, str], device_id: str, made: Credentials |
         *([key_line(made.key)] if made.key is not None else []),
         f"try       mosquitto_pub -V mqttv5 -p {port} -u {device_id} -P '{made.password}' -q 1 "
         f"-t {prefix}/report -m '{report}'",
-        "Password and key are shown this once. The broker knows the device within seconds.",
+        f"{'Password is' if made.key is None else 'Password and key are'} shown this once."
+        " The broker knows the device within seconds.",
     ]
 
 

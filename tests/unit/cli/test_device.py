@@ -30,16 +30,30 @@ def test_a_new_device_gets_a_password_and_a_key_this_once(monkeypatch: pytest.Mo
     said = run(*register)[1]
     assert "password  " in said
     assert "key       1:" in said
+    assert "Password and key are shown this once." in said
     again = run(*register)[1]
     assert "key       " not in again
     assert "registered before" in again
     plain = run("register", "old-lock", "--model", "city_bike", "--no-key", "--password", "hers")[1]
     assert "password  hers" in plain
     assert "key       " not in plain
+    assert "Password is shown this once." in plain
     monkeypatch.delenv("LATCHKEY_KEY_ENCRYPTION_KEY")
     exit_code, said = run("register", "bike-0002", "--model", "city_bike")
     assert exit_code == 1
     assert "./latchkey key new" in said
+
+
+def test_a_model_with_devices_stays_of_its_kind() -> None:
+    as_kind = ("--model", "city_bike", "--kind")
+    assert run("register", "bike-0001", *as_kind, "bike")[0] == 0
+    exit_code, said = run("register", "bike-0002", *as_kind, "cabinet")
+    assert exit_code == 1
+    assert "is a bike" in said
+    assert "(bike, reports every 60 s)" in run("show", "bike-0001")[1]
+    assert run("show", "bike-0002")[0] == 1
+    assert run("register", "bike-0002", *as_kind, "bike", "--heartbeat-s", "90")[0] == 0
+    assert "every 90 s" in run("show", "bike-0001")[1]
 
 
 def test_a_device_without_a_known_model_is_refused_with_what_to_do() -> None:
