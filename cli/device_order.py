@@ -24,7 +24,7 @@ PATIENCE_S = 10.0
 
 _WORDS = {
     "requested": "asked for",
-    "issued": "accepted by the gateway",
+    "issued": "recorded",
     "claimed": "recorded as sent",
     "published": "sent to the device",
     "published_again": "sent again, the same frame",
@@ -119,6 +119,8 @@ def _order(client: ApiClient, device_id: str, wish: Mapping[str, Any]) -> int:
         command = client.get(f"/v1/commands/{command['id']}")
     except Refused as refused:
         print(f"latchkey: {refused}", file=sys.stderr)
+        if hint := refusal_hint(refused.problem, device_id):
+            print(f"latchkey: {hint}", file=sys.stderr)
         return EXIT_OTHERWISE
     except Unanswered as nobody:
         print(f"latchkey: {nobody}", file=sys.stderr)
@@ -142,9 +144,18 @@ def story(client: ApiClient, command_id: str, *, until_s: float) -> Iterator[Map
 
 def line_words(line: Mapping[str, Any]) -> str:
     """One line for the terminal."""
-    said = ", ".join(f"{name} {value}" for name, value in line["detail"].items() if value != "")
+    # `after_ms` of the end counts from the record, the first column from the wish: two nearly equal figures in a line.
+    told = {name: value for name, value in line["detail"].items() if value != "" and name != "after_ms"}
+    said = ", ".join(f"{name} {value}" for name, value in told.items())
     words = _WORDS.get(line["what"], line["what"].replace("_", " "))
     return f"{line['after_ms']:>7} ms  {words}{f'  [dim]{_plain(said)}[/]' if said else ''}"
+
+
+def refusal_hint(problem: Mapping[str, Any], device_id: str) -> str:
+    """What mends a refusal, where a verb of ours does; else empty."""
+    if "no_key" not in [one["reason"] for one in problem.get("reasons", ())]:
+        return ""
+    return f"if its hardware can verify: ./latchkey device key {device_id} gives it a key to enter"
 
 
 def end_words(command: Mapping[str, Any]) -> str:

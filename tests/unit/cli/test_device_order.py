@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cli.api_client import ApiClient
-from cli.device_order import end_words, exit_code, line_words, story
+from cli.device_order import end_words, exit_code, line_words, refusal_hint, story
 from gateway.core.command import SETTLED, Phase
 from tests.unit.api.routes.test_commands import a_bike, order, put_in
 
@@ -28,6 +28,20 @@ def test_every_end_has_words(phase: Phase) -> None:
 def test_a_line_says_when_and_what_and_never_becomes_markup() -> None:
     line = {"after_ms": 41, "what": "device_ack", "detail": {"result": "refused", "reason": "[red]jam"}}
     assert line_words(line) == "     41 ms  the device answers  [dim]result refused, reason (red)jam[/]"
+
+
+def test_a_line_has_one_count_of_milliseconds() -> None:
+    line = {"after_ms": 1241, "what": "settled", "detail": {"after_ms": 1229}}
+    assert line_words(line) == "   1241 ms  settled"
+
+
+def test_a_device_without_a_key_is_refused_with_what_gives_it_one() -> None:
+    problem = {
+        "reasons": [{"reason": "no_key", "detail": "no key"}, {"reason": "no_boot", "detail": "no boot"}]
+    }
+    assert "./latchkey device key bike-1 " in refusal_hint(problem, "bike-1")
+    assert refusal_hint({"reasons": [{"reason": "offline", "detail": "silent"}]}, "bike-1") == ""
+    assert refusal_hint({"type": "urn:latchkey:problem:device_not_found"}, "bike-1") == ""
 
 
 async def test_the_story_ends_with_the_command() -> None:
