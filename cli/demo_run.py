@@ -81,8 +81,7 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         api = _start_children(until_the_end, environment, stack.root / "processes")
         stack.broker.wait_until_let_in(HAND_DEVICE, HAND_PASSWORD)
         api_url = f"http://127.0.0.1:{api.http_port}"
-        running.announce(DEMO_FOLDER, environment | {running.API_URL: api_url})
-        until_the_end.callback(running.withdraw, DEMO_FOLDER)
+        until_the_end.enter_context(running.announced(DEMO_FOLDER, environment | {running.API_URL: api_url}))
         token = stack.token("operator_admin")
         addresses = Addresses(api.http_port, stack.broker.device_port, stack.root, token)
         console.print(addresses.text())

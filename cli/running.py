@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -19,19 +20,34 @@ REDIS_URL = "LATCHKEY_REDIS_URL"
 API_URL = "LATCHKEY_API_URL"
 
 
-def announce(folder: Path, settings: Mapping[str, str]) -> None:
-    """Leaves the settings for other terminals of this user."""
+@contextmanager
+def announced(folder: Path, settings: Mapping[str, str]) -> Iterator[None]:
+    """The settings are there for other terminals of this user; at the end no more, unless a later run left its own."""
+    said = {name: value for name, value in settings.items() if name.startswith("LATCHKEY_")}
+    _announce(folder, said)
+    try:
+        yield
+    finally:
+        if _said(folder) == said:
+            (folder / RUNNING_NAME).unlink(missing_ok=True)
+
+
+def _announce(folder: Path, said: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RUNNING_NAME
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump({name: value for name, value in settings.items() if name.startswith("LATCHKEY_")}, file)
+        json.dump(said, file)
 
 
-def withdraw(folder: Path) -> None:
-    """Nothing runs here any more."""
-    (folder / RUNNING_NAME).unlink(missing_ok=True)
+def _said(folder: Path) -> dict[str, str]:
+    """Empty when nobody announced anything that this user may read."""
+    try:
+        said = json.loads((folder / RUNNING_NAME).read_text())
+    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
+        return {}
+    return {str(name): str(value) for name, value in said.items()}
 
 
 def known_settings(*folders: Path) -> dict[str, str]:
@@ -40,11 +56,8 @@ def known_settings(*folders: Path) -> dict[str, str]:
     if POSTGRES_DSN in own:
         return own
     for folder in folders or (UP_FOLDER, DEMO_FOLDER):
-        try:
-            said = json.loads((folder / RUNNING_NAME).read_text())
-        except (FileNotFoundError, PermissionError, json.JSONDecodeError):
-            continue
-        return {str(name): str(value) for name, value in said.items()} | own
+        if said := _said(folder):
+            return said | own
     return own
 
 

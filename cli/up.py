@@ -47,15 +47,14 @@ def up(
         try:
             for process in (gateway, api):
                 process.start()
-            running.announce(UP_FOLDER, environment | _for_other_verbs(stack, gateway, api))
-            print(addresses(stack, api.http_port, stack.token("operator_admin")), flush=True)
-            _watch(gateway, api)
+            with running.announced(UP_FOLDER, environment | _for_other_verbs(stack, gateway, api)):
+                print(addresses(stack, api.http_port, stack.token("operator_admin")), flush=True)
+                _watch(gateway, api)
         except KeyboardInterrupt:
             print("latchkey: stopping", file=sys.stderr)
         finally:
             # Ctrl-C a second time must not leave half of it running.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            running.withdraw(UP_FOLDER)
             api.close()
             gateway.close()
 

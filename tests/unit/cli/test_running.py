@@ -14,21 +14,31 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_announced_is_known_until_it_is_withdrawn(tmp_path: Path) -> None:
     folder = tmp_path / "up"
-    running.announce(folder, {running.POSTGRES_DSN: "postgresql://x", "PATH": "/bin"})
-    known = running.known_settings(folder)
-    assert known[running.POSTGRES_DSN] == "postgresql://x"
-    assert "PATH" not in known
-    assert (folder / running.RUNNING_NAME).stat().st_mode & 0o077 == 0
-    running.withdraw(folder)
+    with running.announced(folder, {running.POSTGRES_DSN: "postgresql://x", "PATH": "/bin"}):
+        known = running.known_settings(folder)
+        assert known[running.POSTGRES_DSN] == "postgresql://x"
+        assert "PATH" not in known
+        assert (folder / running.RUNNING_NAME).stat().st_mode & 0o077 == 0
     assert running.POSTGRES_DSN not in running.known_settings(folder)
+
+
+def test_a_run_that_ends_withdraws_only_what_it_said_itself(tmp_path: Path) -> None:
+    with running.announced(tmp_path, {running.POSTGRES_DSN: "postgresql://older"}):
+        later = running.announced(tmp_path, {running.POSTGRES_DSN: "postgresql://later"})
+        later.__enter__()
+    assert running.known_settings(tmp_path)[running.POSTGRES_DSN] == "postgresql://later"
+    later.__exit__(None, None, None)
+    assert running.POSTGRES_DSN not in running.known_settings(tmp_path)
 
 
 def test_a_database_named_in_the_environment_goes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running.announce(tmp_path, {running.POSTGRES_DSN: "postgresql://up", running.REDIS_URL: "redis://up"})
     monkeypatch.setenv(running.POSTGRES_DSN, "postgresql://own")
-    known = running.known_settings(tmp_path)
+    with running.announced(
+        tmp_path, {running.POSTGRES_DSN: "postgresql://up", running.REDIS_URL: "redis://up"}
+    ):
+        known = running.known_settings(tmp_path)
     assert known[running.POSTGRES_DSN] == "postgresql://own"
     assert running.REDIS_URL not in known
 
