@@ -79,13 +79,13 @@ def allow_files() -> None:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that is bound; port 0 takes a free one. Raises OSError."""
+    """A socket that is bound; port 0 takes a free one. Raises OSError, which names the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
     return listener

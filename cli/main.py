@@ -47,6 +47,13 @@ With servers of your own, named by LATCHKEY_* variables:
 """
 
 
+def first_sentence(text: str) -> str:
+    """Of the first paragraph, in one line."""
+    line = " ".join(text.strip().partition("\n\n")[0].split())
+    sentence, dot, _ = line.partition(". ")
+    return sentence + dot.rstrip()
+
+
 def application(verbs: tuple[str, ...]) -> typer.Typer:
     """The command line with these verbs."""
     app = typer.Typer(
@@ -63,7 +70,19 @@ def application(verbs: tuple[str, ...]) -> typer.Typer:
 
     for verb in verbs:
         import_module(f"cli.{verb.replace('-', '_')}").register(app)
+    _say_whole_sentences(app)
     return app
+
+
+def _say_whole_sentences(app: typer.Typer) -> None:
+    """Of every verb in the help of its group: without this they are cut off where the line ends."""
+    for command in app.registered_commands:
+        does = command.help or (command.callback and command.callback.__doc__) or ""
+        command.short_help = first_sentence(does)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            group.short_help = first_sentence(group.typer_instance.info.help or "")
+            _say_whole_sentences(group.typer_instance)
 
 
 def main() -> NoReturn:

@@ -17,8 +17,9 @@ def test_a_port_that_is_taken_is_an_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(OSError, match="in use"):
-            bound("127.0.0.1", taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"in use: '127.0.0.1:{port}'"):
+            bound("127.0.0.1", port)
 
 
 async def test_http_and_the_documents_share_the_port() -> None:
