@@ -54,7 +54,10 @@ def register_device(
     *,
     model: Annotated[str, typer.Option(help="A model; made when --kind is given too.")],
     kind: Annotated[
-        str, typer.Option(help="bike, cabinet or locker: makes the model or brings it up to date.")
+        str,
+        typer.Option(
+            help="bike, cabinet or locker: makes the model, or brings its heartbeat and slots up to date."
+        ),
     ] = "",
     heartbeat_s: Annotated[int, typer.Option(help="With --kind: seconds between two reports.")] = 60,
     slots: Annotated[int, typer.Option(help="With --kind: slots of a cabinet or locker.")] = 0,
