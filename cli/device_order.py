@@ -119,7 +119,7 @@ def _order(client: ApiClient, device_id: str, wish: Mapping[str, Any]) -> int:
         command = client.get(f"/v1/commands/{command['id']}")
     except Refused as refused:
         print(f"latchkey: {refused}", file=sys.stderr)
-        if hint := refusal_hint(refused.problem, device_id):
+        if hint := refusal_hint(refused.problem, device_id, client.address):
             print(f"latchkey: {hint}", file=sys.stderr)
         return EXIT_OTHERWISE
     except Unanswered as nobody:
@@ -151,8 +151,10 @@ def line_words(line: Mapping[str, Any]) -> str:
     return f"{line['after_ms']:>7} ms  {words}{f'  [dim]{_plain(said)}[/]' if said else ''}"
 
 
-def refusal_hint(problem: Mapping[str, Any], device_id: str) -> str:
-    """What mends a refusal, where a verb of ours does; else empty."""
+def refusal_hint(problem: Mapping[str, Any], device_id: str, address: str) -> str:
+    """What mends a refusal, where something at this terminal does; else empty."""
+    if problem.get("type") == "urn:latchkey:problem:device_not_found":
+        return f"asked was {address}; {running.API_URL} or --api names another, such as a demo beside an up"
     if "no_key" not in [one["reason"] for one in problem.get("reasons", ())]:
         return ""
     return f"if its hardware can verify: ./latchkey device key {device_id} gives it a key to enter"

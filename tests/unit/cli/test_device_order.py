@@ -35,13 +35,15 @@ def test_a_line_has_one_count_of_milliseconds() -> None:
     assert line_words(line) == "   1241 ms  settled"
 
 
-def test_a_device_without_a_key_is_refused_with_what_gives_it_one() -> None:
-    problem = {
-        "reasons": [{"reason": "no_key", "detail": "no key"}, {"reason": "no_boot", "detail": "no boot"}]
-    }
-    assert "./latchkey device key bike-1 " in refusal_hint(problem, "bike-1")
-    assert refusal_hint({"reasons": [{"reason": "offline", "detail": "silent"}]}, "bike-1") == ""
-    assert refusal_hint({"type": "urn:latchkey:problem:device_not_found"}, "bike-1") == ""
+def test_a_refusal_says_what_mends_it_where_this_terminal_can() -> None:
+    def hint(problem: dict[str, object]) -> str:
+        return refusal_hint(problem, "bike-1", "http://127.0.0.1:8099")
+
+    reasons = [{"reason": "no_key", "detail": "no key"}, {"reason": "no_boot", "detail": "no boot"}]
+    assert "./latchkey device key bike-1 " in hint({"reasons": reasons})
+    assert "http://127.0.0.1:8099" in hint({"type": "urn:latchkey:problem:device_not_found"})
+    assert hint({"reasons": [{"reason": "offline", "detail": "silent"}]}) == ""
+    assert hint({"type": "urn:latchkey:problem:slot_busy"}) == ""
 
 
 async def test_the_story_ends_with_the_command() -> None:
