@@ -71,13 +71,7 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         stack = until_the_end.enter_context(Stack.started(plan.folder))
         prepared = prepare(stack, fleet)
         console.print(prepared.history_line)
-        wanted = {
-            "LATCHKEY_API_PORT": str(plan.port),
-            "LATCHKEY_WEB_DIR": str(page),
-            # A small fleet at a high rate says more per device than real ones may; its reports are to be kept all.
-            "LATCHKEY_REPORTS_PER_DEVICE": "0",
-        }
-        environment = stack.environment(dsn=prepared.dsn) | wanted | stack.exporting()
+        environment = stack.environment(dsn=prepared.dsn) | settings_of(plan.port, page) | stack.exporting()
         api = _start_children(until_the_end, environment, stack.root / "processes")
         stack.broker.wait_until_let_in(HAND_DEVICE, HAND_PASSWORD)
         api_url = f"http://127.0.0.1:{api.http_port}"
@@ -102,6 +96,16 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         json_file.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
     # Without a set time somebody stopped it, however early.
     return 0 if plan.for_s is None or (summary.sent and summary.connected) else 1
+
+
+def settings_of(port: int, page: Path) -> dict[str, str]:
+    """What gateway and API of a demo are told beside where their servers are."""
+    return {
+        "LATCHKEY_API_PORT": str(port),
+        "LATCHKEY_WEB_DIR": str(page),
+        # A small fleet at a high rate says more per device than real ones may; its reports are to be kept all.
+        "LATCHKEY_REPORTS_PER_DEVICE": "0",
+    }
 
 
 def _start_children(until_the_end: ExitStack, environment: dict[str, str], logs: Path) -> ChildProcess:

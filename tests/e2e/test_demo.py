@@ -116,18 +116,6 @@ def test_a_demo_with_an_end_ends_well_and_its_figures_agree(place: Path, tmp_pat
     assert answer_of(page) == b""
 
 
-def test_a_small_fleet_at_a_high_rate_is_stored_to_the_last_report(place: Path, tmp_path: Path) -> None:
-    """More per device than the bound that a gateway has where nobody said otherwise."""
-    file = tmp_path / "summary.json"
-    asked = ("--devices", "1", "--rate", "1000", "--mix", "bike=1", "--for", "4", "--json", str(file))
-    with demo(place, tmp_path, *asked, "--port", "0") as run:
-        assert run.process.wait(60) == 0, run.said
-    summary = summary_in(file)
-    assert summary["sent"] > 600, "it did not come to the bound"
-    assert summary["stored"] == summary["confirmed"]
-    assert summary["receipted"] == summary["kept"]
-
-
 def test_ctrl_c_ends_a_demo_in_order_and_leaves_nothing_running(place: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]

@@ -1,8 +1,9 @@
 import time
+from pathlib import Path
 
 import psycopg
 
-from cli.demo_run import STANDSTILL_S, Rows, settled_rows, summarize
+from cli.demo_run import STANDSTILL_S, Rows, settings_of, settled_rows, summarize
 from cli.map_watch import MapWatch
 from device_sim.ledger import Summary
 from device_sim.run import RunResult
@@ -46,3 +47,7 @@ def test_a_summary_takes_each_figure_from_who_counted_it() -> None:
     assert summary.p50_ms == summary.p99_ms
     assert summary.p50_ms is not None
     assert 4.0 <= summary.p50_ms <= 4.4
+
+
+def test_a_demo_bounds_no_device_so_that_a_small_fleet_at_a_high_rate_is_stored_whole() -> None:
+    assert settings_of(8080, Path("page"))["LATCHKEY_REPORTS_PER_DEVICE"] == "0"
