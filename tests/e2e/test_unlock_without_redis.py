@@ -4,6 +4,7 @@ history."""
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,7 @@ def test_without_redis_every_unlock_is_confirmed_and_nothing_is_missing_afterwar
             (evidence,) = [detail for what, detail in town.story(command) if what == "evidence"]
             named = (command["device_id"], evidence["seq"])
             # What waited for Redis is stored in its turn, some moment after Redis is back.
-            until(
-                lambda named=named: bool(ask(database, row, named)),
-                what="the report that settled it is stored",
-            )
+            until(partial(ask, database, row, named), what="the report that settled it is stored")
         until(lambda: differences(town, redis_url) == set(), what="live states are those of history")
 
 
