@@ -1,4 +1,4 @@
-"""Real servers for the tests that ask for them: one stack per worker, a fresh database per test."""
+"""Real servers for the tests that ask for them: one stack per worker, an empty database per test."""
 
 import os
 import shutil
@@ -14,6 +14,8 @@ from cli.servers.folder import sweep
 from cli.servers.postgres_program import Wanted, find_postgres
 from cli.settings import timescale_choice
 from cli.stack import CHECKOUT, STATE_FOLDER, Stack
+from gateway.stores.migrate import migrate
+from tests.support.spare_databases import SpareDatabases
 
 TEST_STACKS = STATE_FOLDER / "tests"
 END_TO_END = CHECKOUT / "tests" / "e2e"
@@ -41,16 +43,6 @@ def stack(worker_id: str) -> Iterator[Stack]:
     shutil.rmtree(started.root, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def migrated_template(stack: Stack) -> str:
-    """A database with every migration applied, closed for connections: copies of it are cheap."""
-    from gateway.stores.migrate import migrate
-
-    dsn = stack.postgres.create_database()
-    migrate(dsn, "require" if stack.postgres.timescale else "off")
-    return stack.postgres.seal_as_template(dsn)
-
-
 @pytest.fixture
 def empty_database(stack: Stack) -> Iterator[str]:
     """The dsn of a database without anything in it."""
@@ -59,13 +51,31 @@ def empty_database(stack: Stack) -> Iterator[str]:
     stack.postgres.drop_database(dsn)
 
 
+@pytest.fixture(scope="session")
+def databases(stack: Stack) -> SpareDatabases:
+    """Migrated ones."""
+    dsn = stack.postgres.create_database()
+    migrate(dsn, "require" if stack.postgres.timescale else "off")
+    return SpareDatabases(stack.postgres, stack.postgres.seal_as_template(dsn))
+
+
 @pytest.fixture
-def database(stack: Stack, migrated_template: str) -> Iterator[str]:
-    """The dsn of a fresh, migrated database; the broker has forgotten what earlier gateways left in it."""
+def database(stack: Stack, databases: SpareDatabases) -> Iterator[str]:
+    """The dsn of a migrated database without anything in it; the broker has forgotten what earlier gateways left."""
     stack.broker.forget()
-    dsn = stack.postgres.create_database(template=migrated_template)
+    dsn = databases.take()
     yield dsn
-    stack.postgres.drop_database(dsn)
+    databases.give_back(dsn)
+
+
+@pytest.fixture(scope="module")
+def shared_database(stack: Stack, databases: SpareDatabases) -> Iterator[str]:
+    """The dsn of one for all tests of a file; broker and Redis are empty too."""
+    stack.broker.forget()
+    _empty_redis(stack)
+    dsn = databases.take()
+    yield dsn
+    databases.give_back(dsn)
 
 
 @pytest.fixture
@@ -78,9 +88,13 @@ def broker(stack: Stack) -> PrivateBroker:
 @pytest.fixture
 def redis_url(stack: Stack) -> str:
     """An empty Redis."""
+    _empty_redis(stack)
+    return stack.redis.url()
+
+
+def _empty_redis(stack: Stack) -> None:
     with redis.Redis.from_url(stack.redis.url()) as client:
         client.flushall()
-    return stack.redis.url()
 
 
 @pytest.hookimpl(tryfirst=True)

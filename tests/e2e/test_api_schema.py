@@ -32,18 +32,11 @@ FORGET_LIMITS_EVERY_S = 0.2
 
 
 @pytest.fixture(scope="module")
-def rig(
-    stack: Stack, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[UnlockRig]:
+def rig(stack: Stack, shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnlockRig]:
     """One for all passes: what they do to it is what they are about."""
-    stack.broker.forget()
-    with redis.Redis.from_url(stack.redis.url()) as client:
-        client.flushall()
-    dsn = stack.postgres.create_database(template=migrated_template)
     folder = tmp_path_factory.mktemp("rig")
-    with unlock_rig(stack, dsn, folder, LATCHKEY_BROKER_HOOK_SECRET=BROKER_SECRET) as made:
+    with unlock_rig(stack, shared_database, folder, LATCHKEY_BROKER_HOOK_SECRET=BROKER_SECRET) as made:
         yield made
-    stack.postgres.drop_database(dsn)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-import redis
 
 from cli.stack import Stack
 from device_sim.fleet import password
@@ -31,17 +30,12 @@ def network(stack: Stack) -> Iterator[SlowNetwork]:
 
 @pytest.fixture(scope="module")
 def town(
-    stack: Stack, network: SlowNetwork, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+    stack: Stack, network: SlowNetwork, shared_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[UnlockTown]:
     """Three bikes that do what they are told."""
-    stack.broker.forget()
-    with redis.Redis.from_url(stack.redis.url()) as client:
-        client.flushall()
-    dsn = stack.postgres.create_database(template=migrated_template)
     folder = tmp_path_factory.mktemp("town")
-    with unlock_town(stack, dsn, folder, (None, None, None), port=network.port) as made:
+    with unlock_town(stack, shared_database, folder, (None, None, None), port=network.port) as made:
         yield made
-    stack.postgres.drop_database(dsn)
 
 
 def test_a_frame_that_arrives_after_its_time_is_refused_and_the_gateway_says_so(

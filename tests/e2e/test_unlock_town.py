@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import redis
 
 from cli.stack import Stack
 from device_sim.misbehaviour import Misbehaviour
@@ -16,16 +15,11 @@ PARTS = (None, *Misbehaviour)
 
 @pytest.fixture(scope="module")
 def town(
-    stack: Stack, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+    stack: Stack, shared_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[UnlockTown]:
     """A bike of each kind."""
-    stack.broker.forget()
-    with redis.Redis.from_url(stack.redis.url()) as client:
-        client.flushall()
-    dsn = stack.postgres.create_database(template=migrated_template)
-    with unlock_town(stack, dsn, tmp_path_factory.mktemp("town"), PARTS) as made:
+    with unlock_town(stack, shared_database, tmp_path_factory.mktemp("town"), PARTS) as made:
         yield made
-    stack.postgres.drop_database(dsn)
 
 
 def test_every_bike_is_told_apart_by_what_its_sensors_say(town: UnlockTown) -> None:
