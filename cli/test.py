@@ -21,7 +21,7 @@ WORKERS = 2
 """One per core of the smallest machine; each has servers of its own."""
 E2E_WORKERS = 3
 """End to end most of the time is waiting, for silences and time limits: two cores carry three at once."""
-E2E_PLACES = ("tests/e2e", "tests/unit/cli")
+E2E_PLACE = "tests/e2e"
 """Where end-to-end tests are: no worker needs to read all the others."""
 TRIALS = "tests/e2e/test_faults_trials.py"
 """Alone on the machine: what they strike is under full load, and their time limits are judged."""
@@ -56,12 +56,8 @@ class Phase:
 
 
 PHASES = (
-    Phase("tests", (*_side_by_side(WORKERS), "--ignore", "tests/e2e", "-m", "not (e2e or faults or page)")),
-    Phase(
-        "e2e",
-        (*_side_by_side(E2E_WORKERS), *E2E_PLACES, "--ignore", TRIALS, "-m", "e2e or faults or page"),
-        budget_s=60,
-    ),
+    Phase("tests", (*_side_by_side(WORKERS), "--ignore", E2E_PLACE)),
+    Phase("e2e", (*_side_by_side(E2E_WORKERS), E2E_PLACE, "--ignore", TRIALS), budget_s=60),
     Phase("faults", (TRIALS,), budget_s=200),
 )
 """Every test is in one of them; the first alone is `--fast`."""

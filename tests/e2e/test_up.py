@@ -1,3 +1,5 @@
+"""Servers, gateway and API for a person at a terminal: up until they are told to stop, and gone afterwards."""
+
 import os
 import shutil
 import signal
@@ -11,8 +13,6 @@ import pytest
 
 from cli.stack import CHECKOUT, STATE_FOLDER
 from tests.support.waiting import until
-
-pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
