@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import aiomqtt
 import paho.mqtt.client as paho
@@ -20,11 +19,20 @@ PASSWORD = "a-device-password"
 FRAME = '{"seq":1,"battery_pct":66,"fix":{"lat_e7":13000000,"lon_e7":1038000000}}'
 
 
-@pytest.fixture
-def rig(stack: Stack, database: str, redis_url: str, tmp_path: Path) -> Iterator[GatewayRig]:
-    with gateway_rig(stack, database, tmp_path, devices=3) as started:
-        stack.broker.set_devices(dict.fromkeys(started.devices, PASSWORD))
+@pytest.fixture(scope="module")
+def gateway(
+    stack: Stack, shared_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayRig]:
+    with gateway_rig(stack, shared_database, tmp_path_factory.mktemp("gateway"), devices=0) as started:
         yield started
+
+
+@pytest.fixture
+def rig(gateway: GatewayRig) -> Iterator[GatewayRig]:
+    """With one device, which the broker knows."""
+    with gateway.lent(devices=1) as lent:
+        lent.stack.broker.set_devices(dict.fromkeys(lent.devices, PASSWORD))
+        yield lent
 
 
 async def test_a_device_with_aiomqtt_reports_on_mqtt_5(rig: GatewayRig) -> None:
@@ -41,7 +49,7 @@ async def test_a_device_with_aiomqtt_reports_on_mqtt_5(rig: GatewayRig) -> None:
 
 
 def test_a_device_with_paho_reports_on_mqtt_3_1_1(rig: GatewayRig) -> None:
-    device = rig.devices[1]
+    device = rig.devices[0]
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="anything", protocol=paho.MQTTv311)
     client.username_pw_set(device, PASSWORD)
     client.connect("127.0.0.1", rig.stack.broker.device_port)
@@ -56,7 +64,7 @@ def test_a_device_with_paho_reports_on_mqtt_3_1_1(rig: GatewayRig) -> None:
 
 
 def test_a_person_reports_with_mosquitto_pub(rig: GatewayRig) -> None:
-    device = rig.devices[2]
+    device = rig.devices[0]
     address = ["-h", "127.0.0.1", "-p", str(rig.stack.broker.device_port)]
     what = ["-t", report_topic(device), "-m", FRAME, "-q", "1"]
     subprocess.run(["mosquitto_pub", *address, "-u", device, "-P", PASSWORD, *what], check=True, timeout=30)

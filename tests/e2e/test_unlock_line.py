@@ -2,8 +2,7 @@
 something dies in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -13,16 +12,28 @@ from gateway.command_ports import CommandRecord, Issued
 from gateway.commands.issue import RefusedWish
 from gateway.core.command import Phase
 from gateway.core.issue_conditions import Refusal
+from tests.support.gateway_rig import GatewayRig, gateway_rig
 from tests.support.stored import ask
-from tests.support.unlock_line import BIKE, Line, becomes_true, lined_up
+from tests.support.unlock_line import Line, becomes_true, lined_up
 from tests.support.waiting import until_async
 
 
+@pytest.fixture(scope="module")
+def gateway(
+    stack: Stack, shared_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayRig]:
+    """One for all tests of this file, whatever each does to it."""
+    with gateway_rig(stack, shared_database, tmp_path_factory.mktemp("gateway"), devices=0) as started:
+        yield started
+
+
 @pytest.fixture
-async def line(stack: Stack, database: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Line]:
-    async with lined_up(stack, database, redis_url, tmp_path) as made:
-        await made.heard()
-        yield made
+async def line(gateway: GatewayRig) -> AsyncIterator[Line]:
+    """With a new bike."""
+    with gateway.lent(devices=1) as rig:
+        async with lined_up(rig, rig.stack.redis.url()) as made:
+            await made.heard()
+            yield made
 
 
 async def test_an_unlock_is_confirmed_by_what_the_bolt_says(line: Line) -> None:
@@ -54,32 +65,28 @@ async def test_a_kind_that_may_be_repeated_is_answered_by_the_broker_too(line: L
 
 
 async def test_the_device_is_gone_so_nothing_waits_for_it_anywhere(line: Line) -> None:
-    ask(line.dsn, "update device set status = 3 where device_id = %s", (BIKE,))
+    ask(line.dsn, "update device set status = 3 where device_id = %s", (line.device_id,))
     outcome = await line.wish()
     assert isinstance(outcome, RefusedWish)
     assert [one.reason for one in outcome.reasons] == [Refusal.NOT_ACTIVE]
 
 
-async def test_a_device_that_left_hears_nothing_when_it_comes_back(
-    stack: Stack, database: str, redis_url: str, tmp_path: Path
-) -> None:
-    async with lined_up(stack, database, redis_url, tmp_path) as line:
-        await line.heard()
-        stack.broker.set_devices({})
-        await until_async(lambda: not line.bike.online.is_set(), what="the broker has let it go")
-        command = await line.end_of(await line.issued(ttl_s=2))
-        assert command.phase is Phase.UNCONFIRMED
-        stack.broker.set_devices({BIKE: "secret"})
-        await line.bike.online.wait()
+async def test_a_device_that_left_hears_nothing_when_it_comes_back(line: Line, stack: Stack) -> None:
+    stack.broker.set_devices({})
+    await until_async(lambda: not line.bike.online.is_set(), what="the broker has let it go")
+    command = await line.end_of(await line.issued(ttl_s=2))
+    assert command.phase is Phase.UNCONFIRMED
+    stack.broker.set_devices({line.device_id: "secret"})
+    await line.bike.online.wait()
 
-        async def failed() -> bool:
-            # Once it is made so long after the end that no motor turns any more, it shows that nothing opened.
-            await line.bike.report()
-            found = await line.desk.find(command.command_id)
-            return found is not None and found.phase is Phase.FAILED
+    async def failed() -> bool:
+        # Once it is made so long after the end that no motor turns any more, it shows that nothing opened.
+        await line.bike.report()
+        found = await line.desk.find(command.command_id)
+        return found is not None and found.phase is Phase.FAILED
 
-        await becomes_true(failed, "the bike says that it did not open")
-        assert (line.bike.heard, line.bike.deeds) == ([], [])
+    await becomes_true(failed, "the bike says that it did not open")
+    assert (line.bike.heard, line.bike.deeds) == ([], [])
 
 
 def killing(line: Line) -> Callable[[], None]:

@@ -6,8 +6,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import paho.mqtt.client as paho
 import psycopg
@@ -25,8 +27,8 @@ from tests.support.waiting import until
 MODEL = DeviceModel("rig-bike", Kind.BIKE, heartbeat_s=60, quiet_after_s=150, lost_after_s=600)
 
 
-def device_ids(count: int) -> list[DeviceId]:
-    return [DeviceId(f"rig-{number:04d}") for number in range(count)]
+def device_ids(count: int, group: str = "rig") -> list[DeviceId]:
+    return [DeviceId(f"{group}-{number:04d}") for number in range(count)]
 
 
 class Bridge:
@@ -78,8 +80,13 @@ class Bridge:
         self._client.loop_stop()
 
 
+STORED = """
+    select device_no, report_all.boot, seq from report_all join device using (device_no) where device_id = any(%s)
+"""
+
+
 class GatewayRig:
-    """One gateway and everything around it."""
+    """One gateway and everything around it; several tests may share the gateway, each with devices of its own."""
 
     def __init__(
         self,
@@ -94,21 +101,41 @@ class GatewayRig:
         self.dsn = dsn
         self.devices = devices
         self.process = ChildProcess(["gateway"], stack.environment(dsn=dsn) | dict(settings), folder)
-        with psycopg.connect(dsn) as connection:
+        self._groups = 0
+        self._register(devices)
+
+    @contextmanager
+    def lent(self, devices: int = 20) -> Iterator["GatewayRig"]:
+        """The same gateway, ready and at rest, with that many new devices. It may be left in any state."""
+        if not self.process.running:
+            self.process.start()
+        self.wait_ready()
+        self.wait_at_rest()
+        self._groups += 1
+        other = copy(self)
+        other.devices = device_ids(devices, f"rig-{self._groups}")
+        other._register(other.devices)
+        yield other
+
+    def _register(self, devices: Sequence[DeviceId]) -> None:
+        with psycopg.connect(self.dsn) as connection:
             bulk_register(connection, [MODEL], [NewDevice(one, MODEL.model) for one in devices])
 
-    def rows(self, sql: str = "select device_no, boot, seq from report_all") -> list[tuple[object, ...]]:
+    def rows(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            return connection.execute(sql.encode()).fetchall()
+            return connection.execute(sql.encode(), arguments).fetchall()
 
     def stored(self) -> int:
-        """Rows of history; every (device, boot, seq) must be there once only."""
-        rows = self.rows()
+        """Rows of history of its devices; every (device, boot, seq) must be there once only."""
+        rows = self.rows(STORED, list(self.devices))
         assert len(rows) == len(set(rows)), "a report is stored twice"
         return len(rows)
 
+    def has_stored(self, count: int) -> bool:
+        return self.stored() >= count
+
     def wait_stored(self, count: int, *, deadline_s: float = 30.0) -> None:
-        until(lambda: self.stored() >= count, deadline_s=deadline_s, what=f"{count} reports stored")
+        until(lambda: self.has_stored(count), deadline_s=deadline_s, what=f"{count} reports stored")
         assert self.stored() == count
 
     def get(self, path: str) -> tuple[int, str]:
@@ -137,6 +164,10 @@ class GatewayRig:
 
     def wait_ready(self) -> None:
         until(lambda: self.get("/readyz")[0] == 200, what="the gateway is ready again")
+
+    def wait_at_rest(self) -> None:
+        """Whatever it has read is stored, applied, counted and acknowledged."""
+        until(lambda: self.metric("latchkey_pending_reports") == 0, what="nothing is on its way")
 
 
 @contextmanager

@@ -3,14 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psycopg
-
 from cli.child_process import ChildProcess
-from cli.stack import Stack
 from firmware_protocol.commands import CommandKind
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import shard_of
@@ -19,7 +15,7 @@ from gateway.command_counting import MetricCommandCounters
 from gateway.command_ports import CommandRecord, Issued
 from gateway.commands.issue import IssuePorts, Wish, issue
 from gateway.core.command import SETTLED, Phase
-from gateway.core.device import DeviceModel, DeviceRecord, Kind
+from gateway.core.device import DeviceRecord
 from gateway.core.live_state import LiveState
 from gateway.key_wrapping import KeyWrapping
 from gateway.stores.command_desk import PostgresCommandDesk
@@ -30,14 +26,12 @@ from gateway.stores.live_states import RedisLiveStates
 from gateway.stores.postgres_link import PostgresLink
 from gateway.stores.reading_pool import ReadingPool
 from gateway.stores.redis_link import RedisLink
-from gateway.stores.registration import NewDevice, bulk_register
 from gateway.stores.saved_states import PostgresSavedStates
+from tests.support.gateway_rig import MODEL, GatewayRig
 from tests.support.obedient_bike import ObedientBike
 from tests.support.stored import ask
 from tests.support.waiting import until_async
 
-MODEL = DeviceModel("line-bike", Kind.BIKE, heartbeat_s=30, quiet_after_s=75, lost_after_s=600)
-BIKE = DeviceId("line-0001")
 ENDS = SETTLED | {Phase.UNCONFIRMED}
 
 
@@ -60,15 +54,18 @@ class LiveStateOfRedis:
 class Line:
     """A gateway, a bike, and a person at the desk."""
 
-    def __init__(self, dsn: str, gateway: ChildProcess, bike: ObedientBike, ports: IssuePorts) -> None:
+    def __init__(
+        self, dsn: str, gateway: ChildProcess, device_id: DeviceId, bike: ObedientBike, ports: IssuePorts
+    ) -> None:
         self.dsn = dsn
         self.gateway = gateway
+        self.device_id = device_id
         self.bike = bike
         self.ports = ports
         self.desk = ports.desk
 
     def device(self) -> DeviceRecord:
-        (row,) = ask(self.dsn, f"select {DEVICE_COLUMNS} from device where device_id = %s", (BIKE,))
+        (row,) = ask(self.dsn, f"select {DEVICE_COLUMNS} from device where device_id = %s", (self.device_id,))
         return device_record(row)
 
     async def wish(self, kind: CommandKind = CommandKind.UNLOCK, *, ttl_s: int = 10) -> Any:
@@ -102,7 +99,7 @@ class Line:
         """The gateway knows how the bike is."""
 
         async def known() -> bool:
-            state = await self.ports.live_states.get(BIKE)
+            state = await self.ports.live_states.get(self.device_id)
             return state is not None and self.device().boot > 0
 
         await self.bike.online.wait()
@@ -122,14 +119,13 @@ async def background(work: Any) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def lined_up(stack: Stack, dsn: str, redis_url: str, folder: Path) -> AsyncIterator[Line]:
-    environment = stack.environment(dsn=dsn)
-    with psycopg.connect(dsn) as connection:
-        bulk_register(connection, [MODEL], [NewDevice(BIKE, MODEL.model)])
-    stack.broker.set_devices({BIKE: "secret"})
-    wrapping, clock = KeyWrapping.from_environment(environment), SystemClock()
+async def lined_up(rig: GatewayRig, redis_url: str) -> AsyncIterator[Line]:
+    """The only device of the rig is a bike that obeys; the broker knows nobody else from now on."""
+    (device_id,), dsn, stack = rig.devices, rig.dsn, rig.stack
+    stack.broker.set_devices({device_id: "secret"})
+    wrapping, clock = KeyWrapping.from_environment(stack.environment(dsn=dsn)), SystemClock()
     link = PostgresLink(dsn, name="identity")
-    key = await PostgresDeviceIdentity(link, wrapping).change_key(BIKE, By("staff:ada", "staff"))
+    key = await PostgresDeviceIdentity(link, wrapping).change_key(device_id, By("staff:ada", "staff"))
     await link.close()
     live, pool, keys = LiveStateOfRedis(redis_url), ReadingPool(dsn), PostgresDeviceKeys(dsn, wrapping, clock)
     await pool.open()
@@ -137,14 +133,11 @@ async def lined_up(stack: Stack, dsn: str, redis_url: str, folder: Path) -> Asyn
     ports = IssuePorts(
         desk, live, PostgresSavedStates(pool), keys, clock, MetricCommandCounters(), lambda: uuid4()
     )
-    bike = ObedientBike(stack.broker.device_port, BIKE, "secret", key, MODEL.model)
-    gateway = ChildProcess(["gateway"], environment, folder)
+    bike = ObedientBike(stack.broker.device_port, device_id, "secret", key, MODEL.model)
     try:
-        await asyncio.to_thread(gateway.start)
         async with background(desk.run()), background(bike.run()):
-            yield Line(dsn, gateway, bike, ports)
+            yield Line(dsn, rig.process, device_id, bike, ports)
     finally:
-        await asyncio.to_thread(gateway.close)
         await desk.close()
         await keys.close()
         await pool.close()
