@@ -1,9 +1,9 @@
 """The API on real stores: the map equals Redis, whatever becomes of Redis, and stuck clients go."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import httpx
 import psycopg
@@ -31,17 +31,27 @@ WATCH = {"type": "watch", "id": 1, "box": [121.4, 31.2, 121.5, 31.3], "availabil
 STOPS_READING_WITHIN_S = 10.0
 
 
-@pytest.fixture
-def api(stack: Stack, database: str, redis_url: str, tmp_path: Path) -> Iterator[ChildProcess]:
-    with psycopg.connect(database) as connection:
+@pytest.fixture(scope="module")
+def process(
+    stack: Stack, shared_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ChildProcess]:
+    """One for all tests of this file, which begin every shard anew; it listens beyond loopback too."""
+    with psycopg.connect(shared_database) as connection:
         bulk_register(connection, [MODEL], [NewDevice(DeviceId(name), MODEL.model) for name in ("d1", "d2")])
-    with running("api", stack.environment(dsn=database, LATCHKEY_API_PORT="0"), tmp_path) as process:
-        yield process
+    environment = stack.environment(dsn=shared_database, LATCHKEY_API_HOST="0.0.0.0")
+    with running("api", environment, tmp_path_factory.mktemp("api")) as started:
+        yield started
 
 
 @pytest.fixture
-async def writer(redis_url: str) -> AsyncIterator[RedisWriter]:
-    one = RedisWriter(redis_url)
+def api(process: ChildProcess) -> ChildProcess:
+    """Started again where a test ended it."""
+    return process if process.running else process.start()
+
+
+@pytest.fixture
+async def writer(stack: Stack) -> AsyncIterator[RedisWriter]:
+    one = RedisWriter(stack.redis.url())
     yield one
     await one.close()
 
@@ -59,8 +69,8 @@ def _ready(api: ChildProcess) -> bool:
 async def test_the_map_equals_redis_through_changes_a_lost_redis_and_a_rebuild(
     stack: Stack, api: ChildProcess, writer: RedisWriter
 ) -> None:
-    await writer.begin("one", [entry(number) for number in range(300)])
-    await until_async(lambda: _ready(api))
+    await writer.begin("a map", [entry(number) for number in range(300)])
+    await _fills_its_map(api, 300)
     client = MapClient()
     async with connect(
         f"ws://127.0.0.1:{api.http_port}/v1/live", proxy=None, additional_headers=bearer(api)
@@ -79,7 +89,7 @@ async def test_the_map_equals_redis_through_changes_a_lost_redis_and_a_rebuild(
         assert not _ready(api)
         assert "stale" in _get(api, "/v1/nearby?lat=31.23&lon=121.47").text
         stack.redis.start()
-        await writer.begin("two", [entry(number, at_ms=2) for number in range(50)])
+        await writer.begin("a map again", [entry(number, at_ms=2) for number in range(50)])
         await _hear(socket_, client, lambda: not client.stale and len(client.devices) == 50)
         assert {device["at"] for device in client.devices.values()} == {2}
     assert _get(api, "/v1/fleet").json()["devices"] == 50
@@ -88,12 +98,12 @@ async def test_the_map_equals_redis_through_changes_a_lost_redis_and_a_rebuild(
 async def test_a_device_is_told_from_redis_and_from_postgresql_while_redis_is_away(
     stack: Stack, api: ChildProcess, writer: RedisWriter
 ) -> None:
-    await writer.begin("one", [])
+    await writer.begin("one device", [])
     report = Report(
         seq=1, fix=Fix(lat_e7=312_304_000, lon_e7=1_214_737_000), lock=Lock(bolt=Bolt.CLOSED), battery_pct=71
     )
     await writer.put(DeviceId("d1"), entry(1), frame=encode_report(report, encoding=Encoding.JSON))
-    await until_async(lambda: _ready(api))
+    await _fills_its_map(api, 1)
     told = _get(api, "/v1/devices/d1").json()
     assert (told["battery_pct"], told["presence"], told["stale"]) == (71, "online", False)
     assert _get(api, f"/v1/devices/{told['public_id']}").json()["id"] == "d1"
@@ -111,11 +121,12 @@ async def test_a_device_is_told_from_redis_and_from_postgresql_while_redis_is_aw
 async def test_a_client_that_stops_reading_is_closed_within_ten_seconds(
     api: ChildProcess, writer: RedisWriter
 ) -> None:
-    await writer.begin("one", [entry(number) for number in range(1_000)])
-    await until_async(lambda: _ready(api))
+    await writer.begin("much to say", [entry(number) for number in range(1_000)])
+    await _fills_its_map(api, 1_000)
+    closed = _closed_stuck(api)
     with stuck_client(api.http_port, token_of(api.environment), WATCH) as stuck:
         started_s = time.monotonic()
-        await until_async(lambda: "latchkey_api_map_stuck_total 1.0" in _get(api, "/metrics").text)
+        await until_async(lambda: _closed_stuck(api) == closed + 1)
         assert time.monotonic() - started_s < STOPS_READING_WITHIN_S + 2
         read_to_the_end(stuck)
 
@@ -125,14 +136,22 @@ def test_sigterm_ends_the_process_with_zero_and_tells_its_clients(api: ChildProc
         assert api.stop() == 0
 
 
-def test_beyond_loopback_it_says_that_tls_must_stand_in_front(
-    stack: Stack, database: str, tmp_path: Path
-) -> None:
-    environment = stack.environment(dsn=database, LATCHKEY_API_HOST="0.0.0.0")
-    with running("api", environment, tmp_path) as process:
-        assert _get(process, "/v1/fleet").status_code == 200
-        assert httpx.get(f"http://127.0.0.1:{process.http_port}/v1/fleet", trust_env=False).status_code == 401
-        assert "tls_must_stand_in_front" in process.log_tail()
+def test_beyond_loopback_it_says_that_tls_must_stand_in_front(api: ChildProcess) -> None:
+    assert _get(api, "/v1/fleet").status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{api.http_port}/v1/fleet", trust_env=False).status_code == 401
+    assert "tls_must_stand_in_front" in api.log_path.read_text()
+
+
+async def _fills_its_map(api: ChildProcess, devices: int) -> None:
+    """Returns when it shows what was written last, and nothing of before."""
+    await until_async(
+        lambda: _ready(api) and _get(api, "/v1/fleet").json()["devices"] == devices, what=f"{devices} devices"
+    )
+
+
+def _closed_stuck(api: ChildProcess) -> float:
+    (value,) = re.findall(r"^latchkey_api_map_stuck_total (\S+)$", _get(api, "/metrics").text, re.MULTILINE)
+    return float(value)
 
 
 async def _hear(socket_: ClientConnection, client: MapClient, enough: Callable[[], object]) -> None:

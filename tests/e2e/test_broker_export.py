@@ -11,7 +11,6 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from cli.child_process import ChildProcess
 from cli.main import application
 from cli.running import POSTGRES_DSN
 from cli.stack import Stack
@@ -25,11 +24,13 @@ from gateway.stores.bulk_import import import_chunk
 from gateway.stores.device_identity import By
 from gateway.stores.registration import NewDevice, bulk_register
 from tests.support.device_client import DeviceClient, device_client
+from tests.support.processes import running
+from tests.support.stored import ask
 from tests.support.waiting import until
 
 MODEL = DeviceModel("export-bike", Kind.BIKE, heartbeat_s=60, quiet_after_s=150, lost_after_s=600)
 EFFECTIVE_WITHIN_S = 5.0
-PASSWORDS = {f"exp-{number}": f"password {number}" for number in range(4)}
+PASSWORDS = {f"exp-{number}": f"password {number}" for number in range(6)}
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,19 @@ class Town:
 
     stack: Stack
     dsn: str
-    certificates: Path
+    folder: Path
+
+    @property
+    def certificates(self) -> Path:
+        return self.folder / "ca"
+
+    def make_certificates(self, *names: str) -> None:
+        """An authority, the server's, and one for each of these devices."""
+        folder = ("--folder", str(self.certificates))
+        self.person("ca", "init", *folder)
+        self.person("ca", "server", "localhost", *folder)
+        for name in names:
+            self.person("ca", "issue", name, *folder, "--into", str(self.certificates))
 
     def person(self, *words: str) -> str:
         """Types a verb of `device`."""
@@ -66,36 +79,40 @@ class Town:
         )
 
 
-@pytest.fixture
-def town(
-    stack: Stack, database: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Town]:
-    environment = stack.environment(dsn=database) | stack.exporting()
-    for name in (POSTGRES_DSN, "LATCHKEY_KEY_ENCRYPTION_KEY"):
-        monkeypatch.setenv(name, environment[name])
-    wrapping = KeyWrapping.from_environment(environment)
-    with psycopg.connect(database, autocommit=True) as connection:
+@pytest.fixture(scope="module")
+def town(stack: Stack, shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """One for all tests of this file: each does something to a device of its own."""
+    dsn, folder = shared_database, tmp_path_factory.mktemp("town")
+    environment = stack.environment(dsn=dsn) | stack.exporting()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (POSTGRES_DSN, "LATCHKEY_KEY_ENCRYPTION_KEY"):
+            patch.setenv(name, environment[name])
+        import_devices(dsn, KeyWrapping.from_environment(environment))
+        town = Town(stack, dsn, folder)
+        town.make_certificates("exp-2", "exp-3")
+        stack.broker.install_certificates(town.certificates)
+        try:
+            with running("gateway", environment, folder):
+                stack.broker.wait_until_let_in("exp-0", PASSWORDS["exp-0"])
+                yield town
+        finally:
+            stack.broker.remove_certificates()
+            stack.broker.set_devices({})
+
+
+def import_devices(dsn: str, wrapping: KeyWrapping) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
         bulk_register(connection, [MODEL], [])
         devices = [NewDevice(DeviceId(name), MODEL.model) for name in PASSWORDS]
         import_chunk(
             connection, devices, wrapping, By("console:t", "console"), passwords=list(PASSWORDS.values())
         )
-    town = Town(stack, database, tmp_path / "ca")
-    folder = ("--folder", str(town.certificates))
-    town.person("ca", "init", *folder)
-    town.person("ca", "server", "localhost", *folder)
-    for name in ("exp-2", "exp-3"):
-        town.person("ca", "issue", name, *folder, "--into", str(town.certificates))
-    stack.broker.install_certificates(town.certificates)
-    gateway = ChildProcess(["gateway"], environment, tmp_path)
-    try:
-        gateway.start()
-        stack.broker.wait_until_let_in("exp-0", PASSWORDS["exp-0"])
-        yield town
-    finally:
-        gateway.close()
-        stack.broker.remove_certificates()
-        stack.broker.set_devices({})
+
+
+def stored_of(dsn: str, device_id: str) -> int:
+    """How many reports of it are in history."""
+    of_device = "select count(*) from report_all join device using (device_no) where device_id = %s"
+    return int(ask(dsn, of_device, (device_id,))[0][0])
 
 
 def within(began_s: float) -> float:
@@ -106,7 +123,7 @@ def within(began_s: float) -> float:
 
 
 def test_a_suspended_device_is_out_within_five_seconds_and_the_others_stay(town: Town) -> None:
-    suspended, other = town.connected("exp-0"), town.connected("exp-1")
+    suspended, other = town.connected("exp-0"), town.connected("exp-5")
     began_s = time.monotonic()
     town.person("suspend", "exp-0", "--why", "stolen")
     until(lambda: suspended.ended, what="the connection that exists is ended")
@@ -123,25 +140,19 @@ def test_a_suspended_device_is_out_within_five_seconds_and_the_others_stay(town:
 
 
 def test_the_gateway_itself_refuses_a_suspended_device(town: Town) -> None:
-    broker = town.stack.broker
-    topic = report_topic(DeviceId("exp-0"))
-
-    def counted(table: str) -> int:
-        with psycopg.connect(town.dsn) as connection:
-            row = connection.execute(f"select count(*) from {table}".encode()).fetchone()
-        assert row is not None
-        return int(row[0])
-
+    broker, device_id = town.stack.broker, DeviceId("exp-4")
+    topic = report_topic(device_id)
+    put_aside = "select 1 from quarantine where reason = 'unknown_device' and device_id = %s"
     # The bridge may speak as any device: what it says reaches the gateway whatever the broker's list says.
     with device_client(broker.internal_port, broker.bridge_user, broker.bridge_password) as bridge:
         bridge.publish(topic, b'{"battery_pct":50}')
-        until(lambda: counted("report_all") == 1, what="a report of a device in service is stored")
+        until(lambda: stored_of(town.dsn, device_id) == 1, what="a report of a device in service is stored")
         began_s = time.monotonic()
-        town.person("suspend", "exp-0")
+        town.person("suspend", device_id)
 
         def refused() -> bool:
             bridge.publish(topic, b'{"battery_pct":50}')
-            return counted("quarantine where reason = 'unknown_device'") > 0
+            return bool(ask(town.dsn, put_aside, (device_id,)))
 
         until(refused, what="a report of a suspended device is put aside")
         within(began_s)
@@ -212,16 +223,12 @@ def test_a_suspended_device_with_a_certificate_can_say_nothing(town: Town) -> No
 
 def test_a_device_enrols_itself_and_connects(town: Town, tmp_path: Path) -> None:
     code = town.person("enrol-code", "--model", MODEL.model).strip()
-    api = ChildProcess(["api"], town.stack.environment(dsn=town.dsn), tmp_path)
-    try:
-        api.start()
-        asked = {"code": code, "device_id": "exp-new"}
+    asked = {"code": code, "device_id": "exp-new"}
+    with running("api", town.stack.environment(dsn=town.dsn), tmp_path) as api:
         first, second = (
             httpx.post(f"http://127.0.0.1:{api.http_port}/v1/enrol", json=asked, trust_env=False)
             for _ in range(2)
         )
-    finally:
-        api.close()
     assert (first.status_code, second.status_code) == (201, 403)
     said = first.json()
     assert said["broker"] == f"mqtt://127.0.0.1:{town.stack.broker.device_port}"
@@ -229,16 +236,11 @@ def test_a_device_enrols_itself_and_connects(town: Town, tmp_path: Path) -> None
     with device_client(town.stack.broker.device_port, "exp-new", said["password"]) as device:
         mid = device.publish(said["topics"]["report"], b'{"battery_pct":50}')
         until(lambda: device.answers.get(mid) == 0, what="a report of the new device is taken")
-
-    def stored() -> bool:
-        with psycopg.connect(town.dsn) as connection:
-            row = connection.execute("select count(*) from report_all").fetchone()
-        return row is not None and row[0] == 1
-
-    until(stored, what="its report is stored")
-    logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
+    until(lambda: stored_of(town.dsn, "exp-new") == 1, what="its report is stored")
+    logs = [path.read_text() for folder in (town.folder, tmp_path) for path in folder.glob("*.log")]
+    assert len(logs) == 2
     for secret in (code, said["password"], said["key_hex"]):
-        assert secret not in logs
+        assert secret not in "".join(logs)
 
 
 def test_tens_of_thousands_of_devices_are_written_in_seconds(database: str, tmp_path: Path) -> None:

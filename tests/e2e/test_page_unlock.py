@@ -1,7 +1,6 @@
 """A person opens a bike on the page, on the real line: the wish, the story with its milliseconds, the end; refusals."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -23,13 +22,15 @@ DONE = "Done, and its sensors confirm it."
 AT = f"16/{PLACE.lat_e7 / 1e7}/{PLACE.lon_e7 / 1e7}"
 
 
-@pytest.fixture
-def rig(stack: Stack, database: str, redis_url: str, tmp_path: Path) -> Iterator[UnlockRig]:
-    with unlock_rig(stack, database, tmp_path, LATCHKEY_WEB_DIR=str(ensure_page())) as made:
+@pytest.fixture(scope="module")
+def rig(stack: Stack, shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnlockRig]:
+    """One for all tests of this file: each has devices that no other orders anything of."""
+    folder = tmp_path_factory.mktemp("rig")
+    with unlock_rig(stack, shared_database, folder, LATCHKEY_WEB_DIR=str(ensure_page())) as made:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with started_browser() as started:
         yield started
