@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import psycopg
@@ -55,13 +56,21 @@ class UnlockRig:
 
 
 @contextmanager
-def unlock_rig(stack: Stack, dsn: str, folder: Path, **settings: str) -> Iterator[UnlockRig]:
-    """Returns when the API knows every device; `settings` are more variables of both processes."""
+def unlock_rig(
+    stack: Stack,
+    dsn: str,
+    folder: Path,
+    *,
+    strangers: Mapping[DeviceId, str] = MappingProxyType({}),
+    **settings: str,
+) -> Iterator[UnlockRig]:
+    """Returns when the API knows every device; `settings` are more variables of both processes. `strangers` are
+    bikes, with their passwords, that are registered and not there: the test speaks for them."""
     environment = stack.environment(dsn=dsn) | settings
     with psycopg.connect(dsn) as connection:
-        wanted = [NewDevice(one, MODELS[0].model) for one in BIKES] + [NewDevice(CABINET, MODELS[1].model)]
-        bulk_register(connection, MODELS, wanted)
-    stack.broker.set_devices(dict.fromkeys(BIKES, "secret"))
+        wanted = [NewDevice(one, MODELS[0].model) for one in (*BIKES, *strangers)]
+        bulk_register(connection, MODELS, [*wanted, NewDevice(CABINET, MODELS[1].model)])
+    stack.broker.set_devices({str(one): strangers.get(one, "secret") for one in (*BIKES, *strangers)})
     with ExitStack() as ending:
         # Not this thread's: a test with a browser has a loop running in it.
         loop = ending.enter_context(_loop_of_its_own())

@@ -1,13 +1,17 @@
-"""A person opens a bike on the page, on the real line: the wish, the story with its milliseconds, the end; refusals."""
+"""The page in a real browser on the real line: reports over MQTT on its map, and orders, told to their end."""
 
 from collections.abc import Iterator
 
+import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, Page, expect
 
 from cli.page import ensure_page
 from cli.stack import Stack
-from firmware_protocol.messages import DeviceId
+from firmware_protocol.codec import Encoding, encode_report
+from firmware_protocol.messages import Bolt, DeviceId, Fix, Lock, Report
+from firmware_protocol.topics import report_topic
 from tests.support.browser import missing_browser, opened, started_browser
 from tests.support.unlock_rig import BIKES, CABINET, PLACE, UnlockRig, unlock_rig
 from tests.support.waiting import until
@@ -19,15 +23,54 @@ pytestmark = [
 ]
 
 DONE = "Done, and its sensors confirm it."
+ELSEWHERE = DeviceId("bike-1")
+"""Too far away to be seen beside the others, and in the hands of its test."""
+LAT_E7, LON_E7 = PLACE.lat_e7 + 1_000_000, PLACE.lon_e7
 AT = f"16/{PLACE.lat_e7 / 1e7}/{PLACE.lon_e7 / 1e7}"
+
+
+class Bike:
+    """A basic device behind its own MQTT connection."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=ELSEWHERE)
+        self._client.username_pw_set(ELSEWHERE, "secret")
+        self._port = stack.broker.device_port
+
+    def connect(self) -> None:
+        """Returns when the broker lets it in."""
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        until(self._client.is_connected)
+
+    def report(self, *, north_e7: int = 0, bolt: Bolt = Bolt.CLOSED) -> None:
+        """One whole report, acknowledged by the broker."""
+        fix = Fix(LAT_E7 + north_e7, LON_E7, accuracy_m=5.0)
+        frame = encode_report(Report(fix=fix, lock=Lock(bolt), battery_pct=71), encoding=Encoding.JSON)
+        self._client.publish(report_topic(ELSEWHERE), frame, qos=1).wait_for_publish(30)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
 
 
 @pytest.fixture(scope="module")
 def rig(stack: Stack, shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnlockRig]:
     """One for all tests of this file: each has devices that no other orders anything of."""
     folder = tmp_path_factory.mktemp("rig")
-    with unlock_rig(stack, shared_database, folder, LATCHKEY_WEB_DIR=str(ensure_page())) as made:
+    page = str(ensure_page())
+    with unlock_rig(
+        stack, shared_database, folder, strangers={ELSEWHERE: "secret"}, LATCHKEY_WEB_DIR=page
+    ) as made:
         yield made
+
+
+@pytest.fixture
+def bike(stack: Stack) -> Iterator[Bike]:
+    """Registered; not connected yet."""
+    made = Bike(stack)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +85,11 @@ def page(browser: Browser, rig: UnlockRig, stack: Stack) -> Iterator[Page]:
     with opened(browser, f"{rig.url}/#{AT}&token={stack.token('staff')}", motion="reduce") as shown:
         shown.wait_for_function("Boolean(window.latchkey) && latchkey.settled() && latchkey.devices() === 4")
         yield shown
+
+
+def until_page(page: Page, condition: str) -> None:
+    """Waits until the page says that `condition` holds."""
+    page.wait_for_function(f"Boolean(window.latchkey) && ({condition})")
 
 
 def open_card(page: Page, rig: UnlockRig, device_id: DeviceId) -> None:
@@ -103,3 +151,34 @@ def test_without_a_token_the_page_asks_for_one_and_then_keeps_to_its_policy(
         expect(page.locator("#card .history .plot").first).to_be_visible()
     # What the page's own policy forbids, it does not try.
     assert not [text for text in complaints if "Content Security Policy" in text]
+
+
+def test_a_report_shows_a_bike_moves_it_and_takes_it_away(
+    browser: Browser, rig: UnlockRig, bike: Bike, stack: Stack
+) -> None:
+    place = f"15/{LAT_E7 / 1e7}/{LON_E7 / 1e7}"
+    with opened(browser, f"{rig.url}/#{place}&token={stack.token('operator_admin')}") as page:
+        assert "token" not in page.url
+        until_page(page, "latchkey.settled() && latchkey.devices() === 0")
+        page.get_by_label("Unavailable devices").uncheck(force=True)
+        bike.connect()
+
+        bike.report()
+        until_page(page, "latchkey.devices() === 1 && latchkey.drawn(latchkey.all()[0].id) !== null")
+        expect(page.locator("#available")).to_have_text("1")
+
+        bike.report(north_e7=20_000)
+        until_page(
+            page, f"Math.abs(latchkey.drawn(latchkey.all()[0].id).lat - {(LAT_E7 + 20_000) / 1e7}) < 1e-7"
+        )
+
+        spot = page.evaluate("latchkey.drawn(latchkey.all()[0].id)")
+        page.mouse.click(spot["x"], spot["y"])
+        expect(page.locator("#card .facts")).to_contain_text(ELSEWHERE)
+        expect(page.locator("#card .history .plot").first).to_be_visible()
+        page.keyboard.press("Escape")
+
+        bike.report(north_e7=20_000, bolt=Bolt.OPEN)
+        until_page(page, "latchkey.settled() && latchkey.devices() === 0")
+        expect(page.locator("#total")).to_have_text("0")
+        assert page.evaluate("latchkey.drifts()") == 0
