@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench import nearby
 from cli import bench
 from cli.main import application
 from cli.stack import STATE_FOLDER
@@ -16,6 +17,8 @@ def test_a_measurement_is_written_with_its_floors_and_checks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "BENCH_FOLDER", STATE_FOLDER / "tests" / f"bench-{os.getpid()}")
+    # A tenth: how exactly it measures is for those who want to know.
+    monkeypatch.setattr(nearby, "QUESTIONS", 200)
     file = tmp_path / "nearby.json"
     arguments = ["bench", "nearby", "--devices", "1000", "--json", str(file)]
     answer = CliRunner().invoke(application(("bench",)), arguments, terminal_width=200)
