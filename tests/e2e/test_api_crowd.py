@@ -1,4 +1,4 @@
-"""Two hundred map clients under two thousand changes a second: the stuck go, the others end with the truth."""
+"""A hundred map clients under two thousand changes a second: the stuck go, the others end with the truth."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ Asked = Callable[[], bool | Awaitable[bool | None] | None]
 """What a condition may be, with its type said: it cannot be inferred from a coroutine function."""
 
 DEVICES, STREETS = 1_000, 20
-HEALTHY, STUCK = 180, 20
+HEALTHY, STUCK = 90, 10
 BATCH = 100
 BATCHES_PER_S = 20.0
 CLOSED_WITHIN_S = 10.0
