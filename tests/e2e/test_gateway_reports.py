@@ -124,3 +124,5 @@ def test_a_report_is_stored_soon_after_exec(rig: GatewayRig, speaker: Bridge) ->
     rig.process.start_without_waiting()
     # 1.5 s on a quiet machine; the bench measures it.
     rig.wait_stored(waiting, deadline_s=20.0)
+    # The next test asks it at its new address.
+    rig.process.wait_ready()
