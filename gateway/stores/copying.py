@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
-from psycopg import AsyncConnection, errors, generators
+from psycopg import AsyncConnection, generators
 from psycopg.abc import PQGen
 from psycopg.pq import ExecStatus, abc
+
+from gateway.stores.quick_connection import expect
 
 
 async def copy_in(
@@ -21,7 +23,7 @@ def _copy(
 ) -> PQGen[None]:
     pgconn.send_query(command)
     yield from generators.send(pgconn)
-    yield from _expect(pgconn, ExecStatus.COPY_IN)
+    yield from expect(pgconn, ExecStatus.COPY_IN)
     # libpq's buffer grows as needed, so all of it is taken at once.
     pgconn.put_copy_data(packed)
     pgconn.put_copy_end()
@@ -29,11 +31,4 @@ def _copy(
     if meanwhile is not None:
         # The server inserts what was sent; the end of the statement, and so its commit, is still to come.
         meanwhile()
-    yield from _expect(pgconn, ExecStatus.COMMAND_OK)
-
-
-def _expect(pgconn: abc.PGconn, status: ExecStatus) -> PQGen[None]:
-    """Takes the answer to what was sent. Raises psycopg.Error for any other than this."""
-    results = yield from generators.fetch_many(pgconn)
-    if results[-1].status != status:
-        raise errors.error_from_result(results[-1])
+    yield from expect(pgconn, ExecStatus.COMMAND_OK)

@@ -23,11 +23,13 @@ from gateway.stores.history_staging import (
 )
 from gateway.stores.history_trimming import LOOK_AT_QUARANTINE_EVERY, Trimmed, bound_quarantine, trim
 from gateway.stores.instants import instant
-from gateway.stores.packed_rows import CANNOT_BE_PACKED, COLUMNS, pack_rows
+from gateway.stores.packed_rows import CANNOT_BE_PACKED, COLUMN_COUNT, COLUMNS, pack_fields, pack_rows
 from gateway.stores.postgres_link import PostgresLink
+from gateway.stores.quick_connection import QuickConnection
 from gateway.stores.row_extras import keep_rows_for_a_person, store_extras
 
 _COPY = f"copy report ({COLUMNS}) from stdin (format binary)".encode()
+_INSERT = f"insert into report ({COLUMNS}) values ({', '.join(f'${n}' for n in range(1, COLUMN_COUNT + 1))})".encode()
 _DAY_MS = 86_400_000
 _NOTHING = Appended(0, frozenset())
 _NOTHING_TO_JUDGE = Judged(0, ())
@@ -89,7 +91,7 @@ class PostgresHistory:
         await self._link.close()
         await self._trim_link.close()
 
-    async def _append(self, connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
+    async def _append(self, connection: QuickConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
         await self._make_partitions(connection, rows)
         if self._put_aside >= LOOK_AT_QUARANTINE_EVERY:
             # Rows stay bounded between two trims, and whoever floods it waits for this too; their room on the disk
@@ -111,12 +113,12 @@ class PostgresHistory:
                 store = _store_each
         raise StoreUnavailable("history: another gateway goes on storing the same reports")
 
-    async def _make_partitions(self, connection: AsyncConnection, rows: _Rows) -> None:
+    async def _make_partitions(self, connection: QuickConnection, rows: _Rows) -> None:
         """Once per day of receipt: every row of that day that is not late finds its partition."""
         days = {row.received_ms // _DAY_MS for row in (*rows.fresh[:1], *rows.fresh[-1:], *rows.doubtful)}
         await self._make_days(connection, days)
 
-    async def _make_days(self, connection: AsyncConnection, days: set[int]) -> None:
+    async def _make_days(self, connection: QuickConnection, days: set[int]) -> None:
         for day in days - self._days_ready:
             first = day - LATE_WINDOW_MS // _DAY_MS - 1
             last = day + AHEAD_WINDOW_MS // _DAY_MS + 1
@@ -128,11 +130,17 @@ async def _prepare(connection: AsyncConnection) -> None:
     await connection.execute(STAGE_TABLE)
 
 
-async def _store(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
-    fresh = pack_rows(rows.fresh) if rows.fresh else b""
+async def _store(connection: QuickConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
     extras = batch.quarantined or batch.sightings or batch.last_reports
-    if fresh and not (extras or rows.doubtful or rows.refused):
-        # A statement of its own is a transaction of its own: no BEGIN, no COMMIT to wait for.
+    alone = not (extras or rows.doubtful or rows.refused)
+    # A statement of its own is a transaction of its own: no BEGIN, no COMMIT to wait for.
+    if alone and len(rows.fresh) == 1:
+        # COPY waits twice, for the leave to send and for the outcome.
+        fields = pack_fields(rows.fresh[0])
+        await connection.call(_INSERT, fields, binary=True, meanwhile=batch.meanwhile)
+        return _NOTHING
+    fresh = pack_rows(rows.fresh) if rows.fresh else b""
+    if alone and fresh:
         await copy_in(connection, _COPY, fresh, batch.meanwhile)
         return _NOTHING
     async with _rolled_back_on_error(connection):
@@ -145,7 +153,7 @@ async def _store(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) 
         return await _commit(connection, judged, rows.refused)
 
 
-async def _store_each(connection: AsyncConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
+async def _store_each(connection: QuickConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
     """As `_store`, without the rows that PostgreSQL refuses. Raises what is not about a row.
 
     Two round trips however many are refused: one files all rows, one keeps the refused ones for a person.
@@ -163,7 +171,7 @@ async def _store_each(connection: AsyncConnection, batch: HistoryBatch, rows: _R
         return await _commit(connection, sifted.judged, [*rows.refused, *sifted.refused])
 
 
-async def _commit(connection: AsyncConnection, judged: Judged, refused: Sequence[Refused]) -> Appended:
+async def _commit(connection: QuickConnection, judged: Judged, refused: Sequence[Refused]) -> Appended:
     """The end of the transaction: a place in quarantine for rows that are not stored."""
     for_a_person = [(one.row, "refused_by_store", one.why) for one in refused]
     for_a_person += [(row, "stamp_reused", "another frame has this stamp") for row in judged.reused]

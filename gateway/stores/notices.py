@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import psycopg
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 
 from gateway.backoff import Chance, next_delay_s
 from gateway.stores.postgres_link import connection_settings, deadline
+from gateway.stores.quick_connection import QuickConnection
 
 SETTLED_CHANNEL = "lk_settled"
 """With the id of a command that is settled or UNCONFIRMED now."""
@@ -57,7 +58,7 @@ class Notices:
         attempt = 0
         while True:
             with suppress(psycopg.Error, OSError):
-                connection = await AsyncConnection.connect(
+                connection = await QuickConnection.connect(
                     autocommit=True,
                     **connection_settings(self._dsn, self._name),  # type: ignore[arg-type]  # libpq's own
                 )
@@ -70,15 +71,21 @@ class Notices:
             await asyncio.sleep(next_delay_s(attempt, self._chance, first_s=FIRST_DELAY_S, cap_s=CAP_DELAY_S))
             attempt += 1
 
-    async def _hear(self, connection: AsyncConnection) -> None:
-        """Until the connection breaks, which raises."""
+    async def _hear(self, connection: QuickConnection) -> None:
+        """Until the connection is lost, which may raise."""
+        connection.add_notify_handler(lambda notice: self._listeners[notice.channel](notice.payload))
         with deadline(connection, ANSWER_WITHIN_S):
             for channel in self._listeners:
                 await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+        connection.hear()
         self.live = True
         self._listening()
-        while True:
-            async for notice in connection.notifies(timeout=LOOK_EVERY_S):
-                self._listeners[notice.channel](notice.payload)
+        while not connection.lost.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await connection.lost.wait()
+                    break
             with deadline(connection, ANSWER_WITHIN_S):
                 await connection.execute("select 1")
+        if connection.failure is not None:
+            raise connection.failure

@@ -9,7 +9,7 @@ COLUMNS = (
     "device_no, operator_id, boot, seq, at, received_at, clock_suspect, kept, lat_e7, lon_e7, accuracy_m, "
     "battery_pct, bolt, moving, units, spaces, signal_dbm, frame"
 )
-_COLUMN_COUNT = 18
+COLUMN_COUNT = 18
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 TRAILER = struct.pack("!h", -1)
@@ -25,7 +25,7 @@ _CALENDAR_MS = (-210_800_000_000_000, 9_224_250_000_000_000)
 
 # Every value is preceded by its length in bytes; -1 stands for NULL. These never change, so they are put in as bytes,
 # which costs half of packing a number. A row begins with how many columns it has, and the first one's length.
-_BEGIN = struct.pack("!hi", _COLUMN_COUNT, 4)
+_BEGIN = struct.pack("!hi", COLUMN_COUNT, 4)
 _1, _2, _4, _8, _NULL = (struct.pack("!i", length) for length in (1, 2, 4, 8, -1))
 _COUNT = f"!6si4si{'4sq' * 4}{'4s?' * 2}"
 _FULL = struct.Struct(f"{_COUNT}{'4si' * 2}4sf{'4sh' * 2}4s?{'4sh' * 3}i")
@@ -82,6 +82,19 @@ def pack_rows(rows: Iterable[HistoryRow]) -> bytes:
         add(frame)
     add(TRAILER)
     return b"".join(pieces)
+
+
+def pack_fields(row: HistoryRow) -> list[bytes | None]:
+    """One row as the arguments of a statement, in the order of COLUMNS. Raises one of CANNOT_BE_PACKED."""
+    packed = pack_rows((row,))
+    at = len(HEADER) + 2
+    fields: list[bytes | None] = []
+    for _ in range(COLUMN_COUNT):
+        (length,) = _LENGTH.unpack_from(packed, at)
+        at += _LENGTH.size
+        fields.append(None if length < 0 else packed[at : at + length])
+        at += max(0, length)
+    return fields
 
 
 def why_not_packed(row: HistoryRow) -> str | None:

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
 from gateway.ports import StoreUnavailable
+from gateway.stores.quick_connection import QuickConnection
 
 Answer = TypeVar("Answer")
 Arguments = Mapping[str, object] | Sequence[object]
@@ -61,7 +62,7 @@ class PostgresLink:
         self._name = name
         self._on_open = on_open
         self._turn = asyncio.Lock()
-        self._connection: AsyncConnection | None = None
+        self._connection: QuickConnection | None = None
         self._pause_s = 0.0
 
     @property
@@ -70,24 +71,36 @@ class PostgresLink:
         return self._turn.locked()
 
     async def run(
-        self, work: Callable[[AsyncConnection], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
+        self, work: Callable[[QuickConnection], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
     ) -> Answer:
         """The answer of `work`, run on an autocommit connection of its own turn.
 
         Raises StoreUnavailable for whatever leaves the outcome unknown; errors that PostgreSQL raises about the
         content (DataError, IntegrityError) come through as they are.
         """
+        loop = asyncio.get_running_loop()
         async with self._turn:
-            running = asyncio.ensure_future(self._run(work))
+            end_s = loop.time() + deadline_s
             try:
-                done, _ = await asyncio.wait((running,), timeout=deadline_s)
-            except asyncio.CancelledError:
-                await self._abandon(running)
+                connection = self._connection
+                if connection is None or connection.closed:
+                    connection = await self._opened(end_s)
+                overdue = loop.call_at(end_s, cut, connection)
+                try:
+                    return await work(connection)
+                finally:
+                    overdue.cancel()
+            except (psycopg.DataError, psycopg.IntegrityError):
                 raise
-            if not done:
-                await self._abandon(running)
-                raise StoreUnavailable(f"{self._name}: no answer from PostgreSQL within {deadline_s:g} s")
-            return running.result()
+            except (psycopg.Error, OSError) as error:
+                await self._discard()
+                why = f"{type(error).__name__}: {error}"
+                if loop.time() >= end_s:
+                    why = f"no answer from PostgreSQL within {deadline_s:g} s"
+                raise StoreUnavailable(f"{self._name}: {why}") from error
+            except BaseException:
+                await self._discard()
+                raise
 
     async def rows(self, sql: bytes, arguments: Arguments = ()) -> list[tuple[Any, ...]]:
         """All rows of one statement, a transaction of its own. Raises as `run` does."""
@@ -98,52 +111,28 @@ class PostgresLink:
         async with self._turn:
             await self._discard()
 
-    async def _run(self, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
-        try:
-            return await work(await self._open())
-        except (psycopg.DataError, psycopg.IntegrityError):
-            raise
-        except (psycopg.Error, OSError) as error:
-            await self._discard()
-            raise StoreUnavailable(f"{self._name}: {type(error).__name__}: {error}") from error
-        except BaseException:
-            await self._discard()
-            raise
-
-    async def _open(self) -> AsyncConnection:
-        if self._connection is not None and not self._connection.closed:
-            return self._connection
-        await asyncio.sleep(self._pause_s)
-        try:
-            # The keyword arguments are those of libpq.
-            connection = await AsyncConnection.connect(
-                autocommit=True,
-                **connection_settings(self._dsn, self._name),  # type: ignore[arg-type]  # libpq's own
-            )
-        except psycopg.Error:
-            self._pause_s = min(MAX_PAUSE_S, self._pause_s * 2 or 0.05)
-            raise
-        self._pause_s = 0.0
-        self._connection = connection
-        if self._on_open is not None:
-            await self._on_open(connection)
-        return connection
+    async def _opened(self, end_s: float) -> QuickConnection:
+        async with asyncio.timeout_at(end_s):
+            await asyncio.sleep(self._pause_s)
+            try:
+                # The keyword arguments are those of libpq.
+                connection = await QuickConnection.connect(
+                    autocommit=True,
+                    **connection_settings(self._dsn, self._name),  # type: ignore[arg-type]  # libpq's own
+                )
+            except psycopg.Error:
+                self._pause_s = min(MAX_PAUSE_S, self._pause_s * 2 or 0.05)
+                raise
+            self._pause_s = 0.0
+            self._connection = connection
+            if self._on_open is not None:
+                await self._on_open(connection)
+            return connection
 
     async def _discard(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
-
-    async def _abandon(self, running: "asyncio.Future[Answer]") -> None:
-        """Cuts the socket under the work: cancelling it would send the server a cancel request and wait for it."""
-        if self._connection is not None and not self._connection.closed:
-            cut(self._connection)
-        else:
-            running.cancel()
-        await asyncio.wait((running,))
-        if not running.cancelled():
-            running.exception()
-        await self._discard()
 
 
 async def fetch_rows(
@@ -167,6 +156,8 @@ def deadline(connection: AsyncConnection, within_s: float) -> Iterator[None]:
 
 def cut(connection: AsyncConnection) -> None:
     """Ends the connection's stream at once; whoever waits on it sees it closed."""
+    if connection.closed:
+        return
     with socket.socket(fileno=os.dup(connection.fileno())) as handle:
         try:
             handle.shutdown(socket.SHUT_RDWR)

@@ -1,13 +1,12 @@
 """A few connections for short transactions, so that one that waits does not hold up the others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
-
-from psycopg import AsyncConnection
 
 from gateway.ports import StoreUnavailable
 from gateway.stores.postgres_link import DEADLINE_S, PostgresLink
+from gateway.stores.quick_connection import QuickConnection, Texts
 
 WAIT_S = 5.0
 """For a free connection; who waits longer is told that the store is away."""
@@ -25,18 +24,25 @@ class PostgresLinks:
             self._free.put_nowait(link)
 
     async def run(
-        self, work: Callable[[AsyncConnection], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
+        self, work: Callable[[QuickConnection], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
     ) -> Answer:
         """As `PostgresLink.run`. Raises StoreUnavailable also when no connection is free in time."""
-        try:
-            async with asyncio.timeout(WAIT_S):
-                link = await self._free.get()
-        except TimeoutError:
-            raise StoreUnavailable(f"no connection to PostgreSQL was free within {WAIT_S:g} s") from None
+        link = await self._take() if self._free.empty() else self._free.get_nowait()
         try:
             return await link.run(work, deadline_s=deadline_s)
         finally:
             self._free.put_nowait(link)
+
+    async def _take(self) -> PostgresLink:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                return await self._free.get()
+        except TimeoutError:
+            raise StoreUnavailable(f"no connection to PostgreSQL was free within {WAIT_S:g} s") from None
+
+    async def call(self, statement: bytes, arguments: Sequence[bytes | None]) -> Texts:
+        """As `QuickConnection.call`. Raises as `run` does."""
+        return await self.run(lambda connection: connection.call(statement, arguments))
 
     async def close(self) -> None:
         """Closes all connections; the next work would open one again."""
