@@ -9,7 +9,7 @@ class CommandCounters(Protocol):
     """Called once per happening; must not block or raise."""
 
     def issued(self, outcome: str) -> None:
-        """A request was answered: issued, repeated, refused, key_reused, slot_busy."""
+        """A wish was judged: issued, repeated, refused, key_reused, slot_busy, device_changed (and judged again)."""
 
     def ended(self, command: CommandRecord) -> None:
         """It is settled, or UNCONFIRMED for now."""

@@ -136,7 +136,12 @@ class SlotBusy(Struct, frozen=True):
     phase: Phase
 
 
-IssueOutcome = Issued | KeyReused | SlotBusy
+class DeviceChanged(Struct, frozen=True):
+    """The device is not as the wish knows it: its status, its model, its operator or its boot is another by now.
+    Nothing was issued, and the key stands for nothing: look at the device again."""
+
+
+IssueOutcome = Issued | KeyReused | SlotBusy | DeviceChanged
 
 
 class CommandDesk(Protocol):
@@ -148,7 +153,8 @@ class CommandDesk(Protocol):
 
     async def issue(self, new: NewCommand) -> IssueOutcome:
         """One transaction: fence, command, timeline (`requested`, `issued`), key, audit row, NOTIFY
-        `lk_cmd_{lane}` that tells it. The key is looked at before the slot. Committed on return."""
+        `lk_cmd_{lane}` that tells it. The key is looked at before the slot, and the slot before the device.
+        Committed on return."""
 
     async def find(self, command_id: UUID) -> CommandRecord | None: ...
 

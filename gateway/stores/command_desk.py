@@ -10,6 +10,7 @@ import psycopg
 from gateway.backoff import Chance
 from gateway.command_ports import (
     CommandRecord,
+    DeviceChanged,
     Issued,
     IssueOutcome,
     KeyReused,
@@ -37,7 +38,7 @@ ISSUING = 2
 MAX_ISSUED_AT_ONCE = 64
 """A transaction of 20 ms; larger ones keep their devices locked for longer and save nothing more."""
 
-_ISSUE = b"select outcome, answer from latchkey_issue_commands(%(wanted)s::jsonb)"
+_ISSUE = b"select outcome, answer from latchkey_issue_commands($1::jsonb)"
 _ALREADY = f"""
     select command_key.digest, {COMMAND}
     from command_key join command using (command_id)
@@ -143,9 +144,7 @@ class PostgresCommandDesk:
     async def _issue_batch(self, wanted: Sequence[NewCommand]) -> Sequence[IssueOutcome | Exception]:
         in_order = sorted(range(len(wanted)), key=lambda place: wanted[place].device.device_no)
         try:
-            rows = await self._rows(
-                _ISSUE, {"wanted": new_commands_json([wanted[place] for place in in_order])}
-            )
+            rows = await self._links.call(_ISSUE, (new_commands_json([wanted[place] for place in in_order]),))
         except (StoreUnavailable, psycopg.DataError, psycopg.IntegrityError) as error:
             # One of them may spoil it for all: a key that two use in other orders, a device that is gone.
             if len(wanted) == 1 or not _is_about_content(error):
@@ -194,14 +193,17 @@ def _answers(command: CommandRecord) -> bool:
     return command.phase in SETTLED or command.phase is Phase.UNCONFIRMED
 
 
-def _issue_outcome(row: Sequence[Any]) -> IssueOutcome:
-    if row[1] is None:
+def _issue_outcome(row: Sequence[bytes | None]) -> IssueOutcome:
+    outcome, told = row
+    if outcome == b"device_changed":
+        return DeviceChanged()
+    if told is None:
         raise StoreUnavailable("the key was forgotten in this very moment")
-    outcome, command = row[0], command_of(row[1])
+    command = command_of(told)
     match outcome:
-        case "issued" | "repeated":
-            return Issued(command, repeated=outcome == "repeated")
-        case "key_reused":
+        case b"issued" | b"repeated":
+            return Issued(command, repeated=outcome == b"repeated")
+        case b"key_reused":
             return KeyReused(command.command_id)
         case _:
             return SlotBusy(command.command_id, command.phase)

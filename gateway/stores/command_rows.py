@@ -16,7 +16,7 @@ COMMAND = "latchkey_command_json(command)"
 _decode = msgspec.json.Decoder(CommandRecord).decode
 
 
-def command_of(text: str) -> CommandRecord:
+def command_of(text: str | bytes) -> CommandRecord:
     """From COMMAND."""
     return _decode(text)
 
@@ -34,9 +34,9 @@ def timeline_entry(row: Sequence[Any]) -> TimelineEntry:
     return TimelineEntry(unix_ms(row[0]), row[1], Phase(row[2]), row[3])
 
 
-def new_commands_json(wanted: Sequence[NewCommand]) -> str:
+def new_commands_json(wanted: Sequence[NewCommand]) -> bytes:
     """The argument of `latchkey_issue_commands`."""
-    return msgspec.json.encode([_new_command(new) for new in wanted]).decode()
+    return msgspec.json.encode([_new_command(new) for new in wanted])
 
 
 def _new_command(new: NewCommand) -> dict[str, object]:
@@ -53,6 +53,7 @@ def _new_command(new: NewCommand) -> dict[str, object]:
         "one_shot": SAFETY[new.kind] is SafetyClass.ONE_SHOT,
         "slot": new.slot,
         "settings": new.settings,
+        "status": int(device.status),
         "boot": device.boot,
         "last_fence": new.last_fence,
         "requested_ms": new.requested_ms,

@@ -14,6 +14,7 @@ from gateway.stores.command_rows import COMMAND, command_of
 from gateway.stores.command_trimming import trim_commands
 from gateway.stores.instants import instant
 from gateway.stores.postgres_links import PostgresLinks
+from gateway.stores.quick_connection import Texts
 
 CONNECTIONS = 3
 """Claims, acknowledgements and evidence come from three flows, none of which waits for the others."""
@@ -40,8 +41,8 @@ _SETTLED_SINCE = f"""
     order by settled_at desc, command_id desc limit {MAX_OPEN_ROWS}
 """.encode()
 _REREAD = f"select {COMMAND} from command where command_id = any(%(command_ids)s)".encode()
-_CLAIM = b"select * from latchkey_claim_commands(%(asked)s::jsonb, %(owner)s, %(at)s)"
-_MOVE = b"select * from latchkey_move_commands(%(asked)s::jsonb)"
+_CLAIM = b"select * from latchkey_claim_commands($1::jsonb, $2::text, latchkey_instant($3::bigint))"
+_MOVE = b"select * from latchkey_move_commands($1::jsonb)"
 
 
 class _Claim(Struct):
@@ -88,7 +89,8 @@ class PostgresCommands:
         ]
         if not asked:
             return []
-        claimed = await self._commands(_CLAIM, {"asked": _json(asked), "owner": owner, "at": instant(at_ms)})
+        arguments = (msgspec.json.encode(asked), owner.encode(), b"%d" % at_ms)
+        claimed = _records(await self._links.call(_CLAIM, arguments))
         return sorted(claimed, key=lambda command: (command.issued_ms, command.command_id))
 
     async def move(self, moves: Sequence[Move]) -> Mapping[UUID, CommandRecord]:
@@ -97,7 +99,7 @@ class PostgresCommands:
         if not moves:
             return {}
         asked = [_Judged(move, move.entries[-1].at_ms if move.to in SETTLED else None) for move in moves]
-        moved = await self._commands(_MOVE, {"asked": _json(asked)})
+        moved = _records(await self._links.call(_MOVE, (msgspec.json.encode(asked),)))
         return {command.command_id: command for command in moved}
 
     async def reread(self, command_ids: Sequence[UUID]) -> Mapping[UUID, CommandRecord]:
@@ -121,5 +123,5 @@ class PostgresCommands:
         return await self._links.run(fetch)
 
 
-def _json(asked: Sequence[Struct]) -> str:
-    return msgspec.json.encode(asked).decode()
+def _records(answer: Texts) -> list[CommandRecord]:
+    return [command_of(text) for (text,) in answer if text is not None]

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 
 from firmware_protocol.commands import CommandKind
-from gateway.command_ports import Issued, KeyReused, SlotBusy, TimelineEntry
+from gateway.command_ports import DeviceChanged, Issued, KeyReused, SlotBusy, TimelineEntry
 from gateway.core.command import Happening, Phase
+from gateway.core.device import Status
 from gateway.ports import StoreUnavailable
 from tests.support.command_world import (
     BOOT,
@@ -122,6 +125,32 @@ async def test_a_busy_slot_takes_no_second_one_shot_and_uses_up_no_key(world: Wo
     outcome = await world.desk.issue(busy)
     assert isinstance(outcome, Issued)
     assert not outcome.repeated
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": Status.SUSPENDED},
+        {"boot": BOOT - 1},
+        {"operator_id": 2},
+        {"model": "another"},
+        {"device_no": 99},
+    ],
+)
+async def test_a_device_that_is_not_as_it_was_judged_gets_no_command(
+    world: World, change: dict[str, Any]
+) -> None:
+    new = wish(world.device(), world.now_ms())
+    if "device_no" in change and isinstance(world, FakeWorld):
+        pytest.skip("the fake knows of no device that is gone")
+    known_otherwise = structs.replace(new.device, **change)
+    if "operator_id" in change and isinstance(world, PostgresWorld):
+        ask(world.dsn, "insert into operator (operator_id, name) values (2, 'two')")
+    assert await world.desk.issue(structs.replace(new, device=known_otherwise)) == DeviceChanged()
+    assert await world.desk.find(new.command_id) is None
+    outcome = await world.desk.issue(new)
+    assert isinstance(outcome, Issued)
+    assert not outcome.repeated, "its key was used up"
 
 
 async def test_what_was_seen_before_the_last_execution_is_no_count_to_compare_with(world: World) -> None:

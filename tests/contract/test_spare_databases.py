@@ -17,8 +17,8 @@ TRACES = (
     ("drop table outbox", "select to_regclass('outbox') is null"),
     ("alter table audit disable trigger all", "select distinct tgenabled from pg_trigger where not tgisinternal"),
     ("alter table report add constraint poison check (battery_pct <> 13)", "select count(*) from pg_constraint"),
-    ("create or replace function audit_form(fields text[]) returns bytea language sql as 'select null::bytea'",
-     "select md5(prosrc) from pg_proc where proname = 'audit_form'"),
+    ("create or replace function latchkey_instant(unix_ms bigint) returns timestamptz language sql"
+     " as 'select null::timestamptz'", "select md5(prosrc) from pg_proc where proname = 'latchkey_instant'"),
     ("create schema left_behind", "select count(*) from pg_namespace where nspname = 'left_behind'"),
     ("insert into report (device_no, operator_id, boot, seq, at, received_at, clock_suspect, kept, frame)"
      " values (1, 1, 1, 1, now(), now(), false, false, '')", "select count(*) from report_all"),

@@ -106,6 +106,7 @@ class FakeWorld:
             name: structs.replace(registry.register(name, CABINET.model), boot=BOOT)
             for name in (DEVICE_ID, OTHER_ID)
         }
+        self.fake.devices = {record.device_no: record for record in self._devices.values()}
 
     def now_ms(self) -> int:
         self.clock.advance(ms=1)

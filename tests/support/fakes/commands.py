@@ -8,6 +8,7 @@ from msgspec import structs
 from firmware_protocol.topics import shard_of
 from gateway.command_ports import (
     CommandRecord,
+    DeviceChanged,
     Incident,
     Issued,
     IssueOutcome,
@@ -18,6 +19,7 @@ from gateway.command_ports import (
     TimelineEntry,
 )
 from gateway.core.command import SAFETY, SETTLED, Phase, SafetyClass
+from gateway.core.device import DeviceRecord
 from gateway.ports import Clock
 from tests.support.fakes.interruptions import Interruptions
 from tests.support.fakes.leases import FakeLeases
@@ -36,6 +38,8 @@ class FakeCommands:
         self.lines: dict[UUID, list[TimelineEntry]] = {}
         self.incidents: list[Incident] = []
         self.fences: dict[int, int] = {}
+        self.devices: Mapping[int, DeviceRecord] = {}
+        """As they are, by number; of one that is missing every word is believed."""
         self._keys: dict[tuple[str, str], tuple[bytes, UUID]] = {}
         self._clock = clock
         self._leases = leases
@@ -148,6 +152,8 @@ class FakeCommands:
             same = record.device_no == device_no and record.slot == new.slot and record.phase not in SETTLED
             if same and SAFETY[record.kind] is SafetyClass.ONE_SHOT:
                 return SlotBusy(record.command_id, record.phase)
+        if _judged_by(self.devices.get(device_no, new.device)) != _judged_by(new.device):
+            return DeviceChanged()
         stale = one_shot and any(
             record.device_no == device_no
             and record.slot == new.slot
@@ -233,3 +239,7 @@ class FakeCommands:
             settled_ms=move.entries[-1].at_ms if ends else record.settled_ms,
         )
         return moved
+
+
+def _judged_by(device: DeviceRecord) -> tuple[object, ...]:
+    return device.status, device.model, device.operator_id, device.boot
