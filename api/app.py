@@ -45,19 +45,19 @@ from gateway.stores.broker_access import PostgresBrokerAccess
 from gateway.stores.change_feed import RedisChangeFeed
 from gateway.stores.command_desk import PostgresCommandDesk
 from gateway.stores.device_keys import PostgresDeviceKeys
-from gateway.stores.device_queries import CONNECTIONS as DEVICE_LINKS
 from gateway.stores.device_queries import PostgresDeviceQueries
+from gateway.stores.devices_at_hand import DevicesAtHand
 from gateway.stores.enrolment import PostgresEnrolment
 from gateway.stores.history_queries import PostgresHistoryQueries
 from gateway.stores.incidents import PostgresIncidents
 from gateway.stores.live_states import RedisLiveStates
 from gateway.stores.people import PostgresPeople
 from gateway.stores.postgres_link import PostgresLink
-from gateway.stores.postgres_links import PostgresLinks
 from gateway.stores.quarantine import PostgresQuarantine
 from gateway.stores.rate_limits import RedisRateLimits
 from gateway.stores.reading_pool import ReadingPool
 from gateway.stores.redis_link import RedisLink
+from gateway.stores.registry import PostgresRegistry
 from gateway.stores.saved_states import PostgresSavedStates
 
 log = structlog.get_logger()
@@ -92,7 +92,7 @@ class _Stores:
     feed_link: RedisLink
     states_link: RedisLink
     pool: ReadingPool
-    device_links: PostgresLinks
+    devices: DevicesAtHand
     quarantine: PostgresQuarantine
     people_link: PostgresLink
     enrolling_link: PostgresLink
@@ -104,11 +104,12 @@ class _Stores:
     async def opened(cls, settings: Settings, clock: Clock) -> AsyncIterator["_Stores"]:
         """Open while the block runs, closed in reverse; no store needs to be there."""
         dsn = settings.postgres_dsn
+        pool = ReadingPool(dsn)
         stores = cls(
             RedisLink(settings.redis_url, name="latchkey-api-feed"),
             RedisLink(settings.redis_url, name="latchkey-api"),
-            ReadingPool(dsn),
-            PostgresLinks(dsn, name="devices", count=DEVICE_LINKS),
+            pool,
+            DevicesAtHand(PostgresRegistry(dsn, clock), PostgresDeviceQueries(dsn, pool), clock),
             PostgresQuarantine(dsn),
             PostgresLink(dsn, name="people"),
             PostgresLink(dsn, name="enrolment"),
@@ -131,6 +132,7 @@ async def opened_world(settings: Settings, *, on_defect: Callable[[], None]) -> 
         tasks = {
             "desk": stores.desk.run(),
             "device_keys": stores.keys.follow_changes(),
+            "devices": stores.devices.run(),
             "relay": world.relay.run(),
             "sweep": world.hub.sweep(),
             "keys": world.hub.watch_keys(),
@@ -157,7 +159,8 @@ def _world(settings: Settings, stores: _Stores, clock: Clock) -> World:
         relay=relay,
         hub=hub,
         states=states,
-        devices=PostgresDeviceQueries(pool, stores.device_links),
+        devices=stores.devices.queries,
+        at_hand=stores.devices,
         history=PostgresHistoryQueries(pool),
         quarantine=stores.quarantine,
         saved_states=saved_states,

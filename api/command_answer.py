@@ -1,6 +1,11 @@
 """A command and its story in the words of the HTTP API."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
 
 from api.command_schemas import CommandAnswer, IncidentModel, TimelineAnswer, TimelineLine
 from api.instants import instant, instant_or_none
@@ -29,6 +34,50 @@ def command_answer(command: CommandRecord) -> CommandAnswer:
             "reason": command.reason,
             "claim_id": command.claim_id,
         }
+    )
+
+
+class _Plain(Struct):
+    id: UUID
+    device_id: str
+    kind: str
+    slot: int
+    safety: str
+    phase: str
+    settled: bool
+    fence: int
+    requested_by: str
+    issued_at: datetime
+    not_after: datetime
+    sent_at: datetime | None
+    settled_at: datetime | None
+    reason: str
+    claim_id: str
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def command_json(command: CommandRecord) -> bytes:
+    """The same as JSON, without the framework's models."""
+    return _encode(
+        _Plain(
+            command.command_id,
+            command.device_id,
+            command.kind.name.lower(),
+            command.slot,
+            SAFETY[command.kind].name.lower(),
+            command.phase.value,
+            command.phase in SETTLED,
+            command.fence,
+            command.requested_by,
+            instant(command.issued_ms),
+            instant(command.not_after_ms),
+            instant_or_none(command.sent_ms or 0),
+            instant_or_none(command.settled_ms or 0),
+            command.reason,
+            command.claim_id,
+        )
     )
 
 

@@ -31,6 +31,8 @@ SettingNumber = Annotated[int, Field(ge=-(2**63), le=2**63 - 1, strict=True)]
 SettingSwitch = Annotated[bool, Field(strict=True)]
 Why = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
+CLAIM_PATTERN = r"^[A-Za-z0-9._:-]{0,64}$"
+
 COMMAND_EXAMPLE: dict[str, Any] = {
     "id": "0198f6a2-7c11-7cc2-9f52-1f6a0d6c1b11",
     "device_id": "bike-000017",
@@ -67,7 +69,7 @@ class CommandWish(BaseModel):
         strict=True,
         description="Seconds after which no conforming device obeys",
     )
-    claim_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{0,64}$")] = Field(
+    claim_id: Annotated[str, StringConstraints(pattern=CLAIM_PATTERN)] = Field(
         "", description="The hold, booking or rental on whose behalf this is"
     )
     why: Why = Field("", description="For the audit log; needed with `override`")

@@ -18,11 +18,22 @@ from gateway.reading import Step as Step
 from gateway.reading import StepPoint as StepPoint
 
 
-class Devices(Protocol):
-    """The registry, as far as it is read."""
+class DevicesByName(Protocol):
+    """One device out of the registry."""
 
     async def find(self, name: str, *, operator_id: int) -> KnownDevice | None:
         """By device id or current public id; None for another operator's too. Raises StoreUnavailable."""
+
+
+class DevicesInMemory(DevicesByName, Protocol):
+    """As they were some seconds ago."""
+
+    def doubt(self, name: str) -> None:
+        """It was found to be another by now."""
+
+
+class Devices(DevicesByName, Protocol):
+    """The registry, as far as it is read."""
 
     async def page(self, after: str, limit: int, *, operator_id: int) -> Sequence[KnownDevice]:
         """One operator's in the order of device ids, after this one. Raises StoreUnavailable."""

@@ -178,6 +178,11 @@ async def _on_store(request: Request, error: Exception) -> Response:
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:
+    return internal_error(request, error)
+
+
+def internal_error(request: Request, error: Exception) -> Response:
+    """A defect of ours: the log has it, the client hears only that."""
     log.error("request_failed", path=printable(request.url.path), exc_info=error)
     detail = "This should not have happened and was logged."
     return problem_response(request, Problem("internal_error", 500, detail))

@@ -14,6 +14,7 @@ from api.auth.doors import Doors
 from api.auth.guarded_route import GuardedRoute
 from api.bounded_body import BoundedBody
 from api.direct import DirectRoute
+from api.direct_order import DirectOrders
 from api.named_host import NamedHost
 from api.page_files import PageFiles
 from api.problems import MAX_BODY_BYTES
@@ -107,7 +108,7 @@ def surface(
 ) -> App:
     """The application as it is served: measured, and with the shortest way for what is asked most."""
     app = BoundedBody(application(lifespan, web_dir=web_dir), max_bytes=MAX_BODY_BYTES)
-    direct = DirectRoute(app, nearby.PATH, nearby.nearby_json)
+    direct = DirectRoute(DirectOrders(app), nearby.PATH, nearby.nearby_json)
     return MeasuredApp(NamedHost(direct, doors), monotonic_s=monotonic_s)
 
 

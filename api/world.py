@@ -10,7 +10,17 @@ from api.auth.wechat import WeChatLogin
 from api.live.fleet_view import FleetView
 from api.live.hub import LiveHub
 from api.live.relay import FeedRelay
-from api.ports import AuditLog, Devices, History, Incidents, LiveStatesRead, Quarantine, SavedStates, Truth
+from api.ports import (
+    AuditLog,
+    Devices,
+    DevicesInMemory,
+    History,
+    Incidents,
+    LiveStatesRead,
+    Quarantine,
+    SavedStates,
+    Truth,
+)
 from gateway.broker_port import BrokerAccess
 from gateway.command_ports import CommandDesk
 from gateway.commands.issue import IssuePorts
@@ -39,6 +49,9 @@ class World:
     hub: LiveHub
     states: LiveStatesRead
     devices: Devices
+    """As PostgreSQL has them in this moment."""
+    at_hand: DevicesInMemory
+    """The same from memory: for whoever finds out that one has changed."""
     history: History
     quarantine: Quarantine
     saved_states: SavedStates

@@ -20,7 +20,6 @@ from gateway.reading import KnownDevice, QuarantineRow
 from gateway.stores.bulk_import import AlreadyRegistered, Credentials, import_chunk
 from gateway.stores.device_identity import By
 from gateway.stores.device_queries import PostgresDeviceQueries
-from gateway.stores.postgres_links import PostgresLinks
 from gateway.stores.quarantine import PostgresQuarantine
 from gateway.stores.reading_pool import ReadingPool
 from gateway.stores.registration import NewDevice, bulk_register
@@ -215,12 +214,13 @@ async def mark_for_replay(dsn: str, numbers: Sequence[int], reason: str) -> int:
 
 @asynccontextmanager
 async def _reading(dsn: str) -> AsyncIterator[PostgresDeviceQueries]:
-    pool, links = ReadingPool(dsn), PostgresLinks(dsn, name="devices", count=1)
+    pool = ReadingPool(dsn)
+    queries = PostgresDeviceQueries(dsn, pool)
     await pool.open()
     try:
-        yield PostgresDeviceQueries(pool, links)
+        yield queries
     finally:
-        await links.close()
+        await queries.close()
         await pool.close()
 
 

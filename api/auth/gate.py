@@ -99,6 +99,15 @@ class Gate:
             raise forbidden()
         return principal
 
+    async def admit_somebody(
+        self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]
+    ) -> Principal:
+        """As `admit`, of a route that asks everybody who they are. Raises Problem, StoreUnavailable."""
+        principal = await self.admit(method, path, headers)
+        if principal is None:
+            raise forbidden()
+        return principal
+
     async def principal_of(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """By the Authorization header. Raises Problem, StoreUnavailable."""
         token = bearer_of(headers)

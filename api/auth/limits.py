@@ -93,6 +93,22 @@ class Limiter:
         """The limit of one principal alone. Raises Problem."""
         await self.allow(name, {"principal": _named(principal)}, principal.role)
 
+    async def allow_wish(
+        self, name: str, who: Mapping[By, str], role: Role | None, *, path: str, key: str
+    ) -> None:
+        """As `allow`; one that was counted before under the same Idempotency-Key is under a limit of its own.
+        Raises Problem."""
+        repeated = bool(key) and self.is_repeated((who.get("principal", ""), path, key[:128]))
+        await self.allow(f"{name}_again" if repeated else name, who, role)
+
+    async def allow_order(self, principal: Principal, device: str, *, path: str, key: str) -> None:
+        """As the route that orders commands counts. Raises Problem."""
+        who: dict[By, str] = {
+            "principal": _named(principal),
+            "device": f"{principal.operator_id}:{device[:64]}",
+        }
+        await self.allow_wish("commands", who, principal.role, path=path, key=key)
+
     def address(self, request: Request) -> str:
         """Where a request came from, behind proxies of ours too."""
         peer = request.client.host if request.client is not None else ""
@@ -116,10 +132,10 @@ def _counting(name: str, by: Sequence[By]) -> Callable[[Request], Awaitable[None
             who["device"] = f"{operator}:{request.path_params['id'][:64]}"
         if "address" in by:
             who["address"] = limiter.address(request)
-        key = request.headers.get("idempotency-key", "")
-        repeated = bool(key) and limiter.is_repeated((who.get("principal", ""), request.url.path, key[:128]))
-        counted = f"{name}_again" if repeated else name
-        await limiter.allow(counted, who, principal.role if principal is not None else None)
+        role = principal.role if principal is not None else None
+        await limiter.allow_wish(
+            name, who, role, path=request.url.path, key=request.headers.get("idempotency-key", "")
+        )
 
     return count
 

@@ -10,13 +10,14 @@ from api.auth.limits import limited
 from api.auth.principal import Principal, principal_of
 from api.command_answer import command_answer, timeline_answer
 from api.command_schemas import CommandAnswer, CommandPage, CommandWish, Reconsideration, TimelineAnswer
+from api.ordering import device_named, order_of, waited
 from api.ports import KnownDevice
 from api.problems import FieldFault, Problem, bad_request, responses
-from api.routes.devices import NAME_PATTERN, known_device
+from api.routes.devices import NAME_PATTERN
 from api.world import World, world_of
 from firmware_protocol.commands import CommandKind
-from gateway.command_ports import CommandRecord, Issued, KeyReused, SlotBusy
-from gateway.commands.issue import RefusedWish, Wish, issue
+from gateway.command_ports import CommandRecord
+from gateway.commands.issue import Wish
 from gateway.core.command import Phase
 from gateway.core.issue_conditions import Refusal
 
@@ -25,6 +26,8 @@ MAX_WAIT_S = 30.0
 
 KEY_PATTERN = r"^[!-~]{8,128}$"
 """Long enough not to meet another by accident: a UUID, or the id of the rider's tap."""
+
+ORDER_PATH = "/v1/devices/{id}/commands"
 
 WaitS = Annotated[
     float, Query(ge=0, le=MAX_WAIT_S, description="Answer when it is settled, at the latest after this")
@@ -35,7 +38,7 @@ router = APIRouter(tags=["commands"], route_class=GuardedRoute)
 
 
 @router.post(
-    "/v1/devices/{id}/commands",
+    ORDER_PATH,
     status_code=201,
     summary="Order a device to do something",
     responses={
@@ -65,36 +68,20 @@ async def order(
     """Refused with every reason when it would be pointless or unsafe now. Silence of the device is `unconfirmed`,
     never `failed`: the lock may be open."""
     world, principal = world_of(request), principal_of(request)
-    known = await known_device(world, name, principal_of(request))
-    outcome = await issue(_wish(known, wanted, principal, key), world.issuing)
-    match outcome:
-        case Issued(command, repeated):
-            if repeated:
-                response.status_code = 200
-                response.headers["Idempotency-Replayed"] = "true"
-            response.headers["Location"] = f"/v1/commands/{command.command_id}"
-            ordered = None if repeated else command
-            return command_answer(await _waited(world, command, wait_s, ordered=ordered))
-        case KeyReused(command_id):
-            detail = "This Idempotency-Key stands for another wish. Draw a new one for each."
-            raise Problem("key_reused", 409, detail, extra={"command_id": str(command_id)})
-        case SlotBusy(command_id, phase):
-            detail = f"An earlier command for this slot is {phase.value}. Wait until it is settled."
-            raise Problem(
-                "slot_busy", 409, detail, extra={"command_id": str(command_id), "phase": phase.value}
-            )
-        case RefusedWish(reasons):
-            detail = "; ".join(one.detail for one in reasons)
-            listed = [{"reason": one.reason.value, "detail": one.detail} for one in reasons]
-            raise Problem("command_refused", 409, f"Refused: {detail}.", extra={"reasons": listed})
+    ordered = await order_of(
+        world, principal, name, lambda known: _wish(known, wanted, principal, key), wait_s=wait_s
+    )
+    response.status_code = ordered.status
+    response.headers.update(ordered.headers())
+    return command_answer(ordered.command)
 
 
 @router.get("/v1/commands/{id}", summary="One command", responses=responses(404, 422, 503))
 async def command(request: Request, command_id: CommandName, wait_s: WaitS = 0) -> CommandAnswer:
     """As it stands; with `wait_s` as soon as it is settled or unconfirmed."""
     world = world_of(request)
-    found = await _own(world, principal_of(request), command_id)
-    return command_answer(await _waited(world, found, wait_s))
+    own = await _own(world, principal_of(request), command_id)
+    return command_answer(await waited(world, own, wait_s))
 
 
 @router.get(
@@ -103,8 +90,8 @@ async def command(request: Request, command_id: CommandName, wait_s: WaitS = 0) 
 async def timeline(request: Request, command_id: CommandName) -> TimelineAnswer:
     """Requested, issued, claimed, published, answered, sensed, settled: each with its milliseconds."""
     world = world_of(request)
-    found = await _own(world, principal_of(request), command_id)
-    return timeline_answer(found, await world.desk.timeline(command_id))
+    own = await _own(world, principal_of(request), command_id)
+    return timeline_answer(own, await world.desk.timeline(command_id))
 
 
 @router.post(
@@ -135,7 +122,7 @@ async def abandon(request: Request, command_id: CommandName, wanted: Reconsidera
     return command_answer(after)
 
 
-@router.get("/v1/devices/{id}/commands", summary="Commands of one device", responses=responses(404, 422, 503))
+@router.get(ORDER_PATH, summary="Commands of one device", responses=responses(404, 422, 503))
 async def commands_of(
     request: Request,
     name: Annotated[
@@ -146,11 +133,11 @@ async def commands_of(
 ) -> CommandPage:
     """Newest first."""
     world = world_of(request)
-    known = await known_device(world, name, principal_of(request))
-    found = await world.desk.of_device(known.record.device_no, before=before, limit=limit)
+    known = await device_named(world.devices, name, principal_of(request))
+    page = await world.desk.of_device(known.record.device_no, before=before, limit=limit)
     return CommandPage(
-        commands=[command_answer(one) for one in found],
-        next=str(found[-1].command_id) if len(found) == limit else None,
+        commands=[command_answer(one) for one in page],
+        next=str(page[-1].command_id) if len(page) == limit else None,
     )
 
 
@@ -181,12 +168,3 @@ async def _own(world: World, principal: Principal, command_id: UUID) -> CommandR
     if found is None or found.operator_id != principal.operator_id:
         raise Problem("command_not_found", 404, "There is no command with this id.")
     return found
-
-
-async def _waited(
-    world: World, command: CommandRecord, wait_s: float, *, ordered: CommandRecord | None = None
-) -> CommandRecord:
-    """`ordered` a moment ago: nothing can have been missed."""
-    if not wait_s:
-        return command
-    return await world.desk.settled(command.command_id, timeout_s=wait_s, known=ordered) or command

@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 
 from api.auth.guarded_route import GuardedRoute
-from api.auth.principal import Principal, principal_of
+from api.auth.principal import principal_of
 from api.device_answer import device_answer
 from api.live.map_device import KIND_NAMES
+from api.ordering import device_named
 from api.ports import KnownDevice
-from api.problems import Problem, responses
+from api.problems import responses
 from api.schemas import DeviceAnswer, DeviceListed, DevicePage
 from api.world import World, world_of
 from gateway.core.live_state import LiveState
@@ -32,7 +33,7 @@ async def device(
 ) -> DeviceAnswer:
     """The newest report with what the gateway makes of it: presence, availability and every reason."""
     world = world_of(request)
-    known = await known_device(world, name, principal_of(request))
+    known = await device_named(world.devices, name, principal_of(request))
     state, stale = await _state(world, known)
     return device_answer(known, state, now_ms=world.clock.now_ms(), stale=stale)
 
@@ -50,15 +51,6 @@ async def devices(
         devices=[_listed(one) for one in found],
         next=found[-1].record.device_id if len(found) == limit else None,
     )
-
-
-async def known_device(world: World, name: str, principal: Principal) -> KnownDevice:
-    """The device of this id or public id; another operator's is as absent as one that never was. Raises Problem,
-    StoreUnavailable."""
-    known = await world.devices.find(name, operator_id=principal.operator_id)
-    if known is None:
-        raise Problem("device_not_found", 404, "No device has this id or public id.")
-    return known
 
 
 async def _state(world: World, known: KnownDevice) -> tuple[LiveState | None, bool]:

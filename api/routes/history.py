@@ -10,9 +10,10 @@ from api.auth.guarded_route import GuardedRoute
 from api.auth.principal import principal_of
 from api.device_answer import bolt_name
 from api.instants import instant, unix_ms
+from api.ordering import device_named
 from api.ports import BadCursor, BadRange, HistoryQuestion, RawPoint, Step, StepPoint
 from api.problems import FieldFault, Problem, bad_request, responses
-from api.routes.devices import NAME_PATTERN, known_device
+from api.routes.devices import NAME_PATTERN
 from api.schemas import HistoryAnswer, RawPointModel, StepPointModel
 from api.world import world_of
 from firmware_protocol.messages import Bolt
@@ -55,7 +56,7 @@ async def history(
     _refuse_unreal("from", start)
     if not start < end:
         raise bad_request([FieldFault("from", "must be before `to`")])
-    device = await known_device(world, name, principal_of(request))
+    device = await device_named(world.devices, name, principal_of(request))
     question = HistoryQuestion(device.record.device_no, step, unix_ms(start), unix_ms(end), limit, after)
     try:
         page = await world.history.page(question)

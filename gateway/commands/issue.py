@@ -1,6 +1,6 @@
 """The straight line of a wish: conditions, key, one transaction; or the reasons why not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from firmware_protocol.messages import Report
 from gateway.command_counters import CommandCounters
 from gateway.command_ports import (
     CommandDesk,
+    DeviceChanged,
     DeviceKeys,
     Issued,
     IssueOutcome,
@@ -72,8 +73,11 @@ class IssuePorts(Struct, frozen=True):
     """Whether live states are not vouched for: Redis answers, and yet nobody can write to it, or it was emptied."""
 
 
-async def issue(wish: Wish, ports: IssuePorts) -> IssueOutcome | RefusedWish:
-    """The same key with the same wish is one command, however often. Raises StoreUnavailable, ValueError."""
+async def issue(
+    wish: Wish, ports: IssuePorts, *, allowed: Awaitable[None] | None = None
+) -> IssueOutcome | RefusedWish:
+    """The same key with the same wish is one command, however often. Raises StoreUnavailable, ValueError, and what
+    `allowed` raises, which is awaited before anything is written or told."""
     if not MIN_TTL_S <= wish.ttl_s <= MAX_TTL_S:
         raise ValueError(f"ttl_s is {MIN_TTL_S} to {MAX_TTL_S}")
     requested_ms = ports.clock.now_ms()
@@ -81,6 +85,8 @@ async def issue(wish: Wish, ports: IssuePorts) -> IssueOutcome | RefusedWish:
     state, is_live = await _state_of(wish.device, ports)
     keys = await ports.keys.load([wish.device.device_no])
     has_key = wish.device.device_no in keys
+    if allowed is not None:
+        await allowed
     situation = _situation(wish, state, has_key=has_key, now_ms=requested_ms, is_live=is_live)
     outcome: IssueOutcome | RefusedWish
     if against := refusals(situation, wish.override):
@@ -198,5 +204,7 @@ def _name(outcome: IssueOutcome | RefusedWish) -> str:
             return "refused"
         case KeyReused():
             return "key_reused"
+        case DeviceChanged():
+            return "device_changed"
         case _:
             return "slot_busy"

@@ -40,9 +40,9 @@ class PostgresDeviceQueries:
     """Pages come through the reading pool; single devices, which every request begins with, over connections whose
     statements are prepared, those that are asked for together in one round trip."""
 
-    def __init__(self, pool: ReadingPool, links: PostgresLinks) -> None:
+    def __init__(self, dsn: str, pool: ReadingPool) -> None:
         self._pool = pool
-        self._links = links
+        self._links = PostgresLinks(dsn, name="devices", count=CONNECTIONS)
         self._finding = Gathering(self._named, side_by_side=FINDING, at_most=MAX_NAMES)
 
     async def find(self, name: str, *, operator_id: int | None = None) -> KnownDevice | None:
@@ -60,6 +60,10 @@ class PostgresDeviceQueries:
         asked = {"after": after, "limit": limit, "operator_id": operator_id}
         rows = await self._pool.rows(_PAGE, asked)
         return [_known(row) for row in rows]
+
+    async def close(self) -> None:
+        """Closes its own connections, not the pool."""
+        await self._links.close()
 
     async def _named(self, names: Sequence[str]) -> Sequence[Sequence[KnownDevice]]:
         """For each name those that it is the device id or the public id of."""

@@ -78,6 +78,8 @@ class PostgresRegistry:
         self._unknown_until_s: Bounded[DeviceId, float] = Bounded(MAX_UNKNOWN)
         self._issued: Bounded[tuple[int, int], None] = Bounded(MAX_RECORDS)
         self._models: dict[str, DeviceModel] = {}
+        self.heard_s = float("-inf")
+        """By the monotonic clock: until then every change of what is in memory was taken in."""
         self._looked_at: datetime | None = None
         """When the changes were last taken in, by the clock of PostgreSQL."""
         self._heard: frozenset[int] = frozenset()
@@ -110,6 +112,10 @@ class PostgresRegistry:
             if record is not None:
                 answer[device_id] = record
         return answer
+
+    def forget(self, device_id: DeviceId) -> None:
+        """It is read anew when it is asked for."""
+        self._records.pop(device_id, None)
 
     def model(self, name: str) -> DeviceModel:
         """Raises KeyError for a model that was never registered."""
@@ -186,7 +192,9 @@ class PostgresRegistry:
                 continue
 
     async def refresh(self) -> None:
-        """Takes in all changes of models and devices since the last time. Raises StoreUnavailable."""
+        """Takes in all changes of models and devices since the last time; new boots are none, whoever gives them
+        knows them. Raises StoreUnavailable."""
+        began_s = self._clock.monotonic_s()
         await self._load_models()
         ((now,),) = await self._link.rows(_NOW, ())
         since = (self._looked_at or now) - OVERLAP
@@ -194,7 +202,7 @@ class PostgresRegistry:
         # At first nothing is in memory that an earlier change could concern.
         if self._looked_at is not None:
             await self._take_changes(since, list(changing - self._heard))
-        self._looked_at, self._heard = now, changing
+        self._looked_at, self._heard, self.heard_s = now, changing, began_s
 
     async def _take_changes(self, since: datetime, transactions: Sequence[int]) -> None:
         place = (since, 0)

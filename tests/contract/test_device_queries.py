@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.stores.device_queries import PostgresDeviceQueries
-from gateway.stores.postgres_links import PostgresLinks
 from gateway.stores.reading_pool import ReadingPool
 from tests.support.stored import BIKE, CABINET, ask, register
 
@@ -15,10 +14,11 @@ from tests.support.stored import BIKE, CABINET, ask, register
 async def queries(database: str) -> AsyncIterator[PostgresDeviceQueries]:
     register(database, *(f"bike-{n}" for n in range(7)))
     register(database, "cabinet-0", model=CABINET)
-    pool, links = ReadingPool(database), PostgresLinks(database, name="devices", count=2)
+    pool = ReadingPool(database)
+    opened = PostgresDeviceQueries(database, pool)
     await pool.open()
-    yield PostgresDeviceQueries(pool, links)
-    await links.close()
+    yield opened
+    await opened.close()
     await pool.close()
 
 

@@ -63,6 +63,9 @@ class Truth:
         found = next((one for one in own if name in (one.device_id, one.public_id)), None)
         return next((one for one in self.registered if one.record is found), None)
 
+    def doubt(self, name: str) -> None:
+        """Nothing is in memory."""
+
     async def page(self, after: str, limit: int, *, operator_id: int) -> Sequence[KnownDevice]:
         await self.ping()
         own = [one for one in self.registered if one.record.operator_id == operator_id]

@@ -138,6 +138,7 @@ class Surface:
             hub=self.hub,
             states=StatesOfRedis(self.redis),
             devices=self.truth,
+            at_hand=self.truth,
             history=History(self.truth),
             quarantine=Quarantine(self.truth),
             saved_states=self.truth,
