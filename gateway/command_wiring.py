@@ -13,6 +13,7 @@ from gateway.commands.dispatch import Dispatch, DispatchPorts
 from gateway.commands.dispatch_loop import DispatchLoop
 from gateway.commands.moves import MovePorts
 from gateway.commands.open_commands import OpenCommands
+from gateway.commands.patience import EvidencePatience
 from gateway.commands.settle import SettleByEvidence
 from gateway.commands.take_acks import AckPorts, take_acks
 from gateway.intake import AlwaysOpen, Intake
@@ -80,7 +81,9 @@ class CommandParts:
         self.acks: Intake[ArrivedAck] = Intake(self._take_acks, AlwaysOpen(), clock, chance=chance, of="acks")
         self.devices_changed = asyncio.Event()
         self._link = link
-        self._ack_ports = AckPorts(registry, keys, store, history, link, counters, self.open)
+        patience = EvidencePatience()
+        self.open.answers_told = patience.stir
+        self._ack_ports = AckPorts(registry, keys, store, history, link, counters, self.open, patience)
         self.notices = self._hearing(settings, chance)
 
     def took_acks(self, acks: list[ArrivedAck]) -> None:

@@ -29,7 +29,7 @@ from gateway.commands.in_flight import (
     next_frame_ms,
     postponed,
 )
-from gateway.commands.moves import MovePorts, Telling, only_lines, tell, waited_long_enough
+from gateway.commands.moves import MovePorts, Telling, nothing_more, tell, waited_long_enough
 from gateway.commands.open_commands import OpenCommand, OpenCommands
 from gateway.core.command import OUT, Phase
 from gateway.core.device import Quirk, Status
@@ -122,7 +122,9 @@ class Dispatch:
 
     async def write_lines(self) -> None:
         """What no move has written yet, before the process ends. Raises StoreUnavailable."""
-        await tell({one.record.command_id: only_lines for one in self._ports.open if one.lines}, self._moving)
+        await tell(
+            {one.record.command_id: nothing_more for one in self._ports.open if one.lines}, self._moving
+        )
 
     # --- lanes -----------------------------------------------------------------------------------
 
@@ -282,7 +284,7 @@ class Dispatch:
             if end is not None and end[0] <= now_ms:
                 tellings[record.command_id] = partial(waited_long_enough, now_ms)
             elif one.lines and now_ms - one.lines[0].at_ms >= POLL_MS:
-                tellings[record.command_id] = only_lines
+                tellings[record.command_id] = nothing_more
         if tellings:
             await tell(tellings, self._moving)
 

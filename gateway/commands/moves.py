@@ -6,7 +6,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from gateway.command_counters import CommandCounters
-from gateway.command_ports import CommandRecord, CommandStore, Move, TimelineEntry
+from gateway.command_ports import CommandRecord, CommandStore, HeardAck, Move, TimelineEntry
+from gateway.commands.answers import judge_answers, word_of
 from gateway.commands.in_flight import deadline_of
 from gateway.commands.open_commands import OpenCommand, OpenCommands
 from gateway.commands.story import Story
@@ -20,6 +21,14 @@ ENDS = SETTLED | {Phase.UNCONFIRMED}
 
 Telling = Callable[[Story, OpenCommand], None]
 """Judges a command as it is now; called again with what another has made of it."""
+
+
+class _Judged(Struct, frozen=True):
+    """What one command comes to, and what of it was taken into account."""
+
+    move: Move | None
+    lines: tuple[TimelineEntry, ...]
+    answers: tuple[HeardAck, ...]
 
 
 class MovePorts(Struct, frozen=True):
@@ -42,11 +51,9 @@ async def tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
 async def _tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
     remaining = dict(tellings)
     for _ in range(MAX_ROUNDS):
-        told = {command_id: _move(command_id, telling, ports) for command_id, telling in remaining.items()}
-        moves = [move for move, _ in told.values() if move is not None]
-        if not moves:
-            return
-        moved = await ports.store.move(moves)
+        told = {command_id: _judged(command_id, telling, ports) for command_id, telling in remaining.items()}
+        moves = [judged.move for judged in told.values() if judged.move is not None]
+        moved = await ports.store.move(moves) if moves else {}
         _learn(moved, told, ports)
         left = [move.command_id for move in moves if move.command_id not in moved]
         if not left:
@@ -58,8 +65,8 @@ async def _tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
     raise StoreUnavailable("commands keep moving while they are judged")
 
 
-def only_lines(story: Story, one: OpenCommand) -> None:
-    """Lines that nothing has written yet go with whatever is told, and here nothing is."""
+def nothing_more(story: Story, one: OpenCommand) -> None:
+    """What waits, lines and answers of the device, goes with whatever is told: here by itself."""
 
 
 def waited_long_enough(now_ms: int, story: Story, one: OpenCommand) -> None:
@@ -78,34 +85,39 @@ def waited_long_enough(now_ms: int, story: Story, one: OpenCommand) -> None:
         story.happens(Happening.DEADLINE, now_ms, "deadline", reason="silence")
 
 
-def _move(
-    command_id: UUID, telling: Telling, ports: MovePorts
-) -> tuple[Move | None, tuple[TimelineEntry, ...]]:
+def _judged(command_id: UUID, telling: Telling, ports: MovePorts) -> _Judged:
     one = ports.open.get(command_id)
     if one is None:
         # Its lane was lost in between: whoever has it now judges.
-        return None, ()
+        return _Judged(None, (), ())
     story = Story(one.record, one.lines, one.incidents)
+    if one.answers:
+        judge_answers(story, one)
     telling(story, one)
-    return story.move(), one.lines
+    return _Judged(story.move(), one.lines, one.answers)
 
 
-def _learn(
-    moved: Mapping[UUID, CommandRecord],
-    told: Mapping[UUID, tuple[Move | None, tuple[TimelineEntry, ...]]],
-    ports: MovePorts,
-) -> None:
-    for command_id, record in moved.items():
-        move, written = told[command_id]
-        kinds = frozenset(one.kind for one in move.incidents) if move is not None else frozenset()
-        one = ports.open.get(command_id)
-        was = one.record.phase if one is not None else record.phase
-        if one is not None:
-            # Lines may have been added while the store worked.
-            one.lines = one.lines[len(written) :]
-            one.incidents |= kinds
-            ports.open.learn(record)
-        if record.phase in ENDS and was is not record.phase:
-            ports.counters.ended(record)
-        for kind in sorted(kinds):
-            ports.counters.incident(kind)
+def _learn(moved: Mapping[UUID, CommandRecord], told: Mapping[UUID, _Judged], ports: MovePorts) -> None:
+    for command_id, judged in told.items():
+        one, record = ports.open.get(command_id), moved.get(command_id)
+        if record is not None:
+            _learn_moved(one, record, judged, ports)
+        if one is not None and judged.answers and (record is not None or judged.move is None):
+            one.answered = word_of(judged.answers[-1])
+            # Another may have come while the store worked.
+            one.answers = one.answers[len(judged.answers) :]
+            ports.open.answers_told()
+
+
+def _learn_moved(one: OpenCommand | None, record: CommandRecord, judged: _Judged, ports: MovePorts) -> None:
+    kinds = frozenset(incident.kind for incident in (judged.move.incidents if judged.move else ()))
+    was = one.record.phase if one is not None else record.phase
+    if one is not None:
+        # Lines may have been added while the store worked.
+        one.lines = one.lines[len(judged.lines) :]
+        one.incidents |= kinds
+        ports.open.learn(record)
+    if record.phase in ENDS and was is not record.phase:
+        ports.counters.ended(record)
+    for kind in sorted(kinds):
+        ports.counters.incident(kind)

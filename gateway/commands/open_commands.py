@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import shard_of
-from gateway.command_ports import CommandRecord, TimelineEntry
+from gateway.command_ports import CommandRecord, HeardAck, TimelineEntry
 from gateway.commands.in_flight import WATCH_MS, Flight, Probe, deadline_of, next_frame_ms
 from gateway.core.command import SETTLED, Phase
 
@@ -25,8 +25,10 @@ class OpenCommand(Struct):
     """Not yet in the store: written with its next move, at the latest by the next turn of the dispatcher."""
     undone: bool = False
     """A report made after `not_after` showed it not executed."""
+    answers: tuple[HeardAck, ...] = ()
+    """Heard from the device and told to nobody yet: they go with its next move."""
     answered: tuple[int, str] | None = None
-    """Result and reason of the newest ack."""
+    """Result and reason of the newest ack that was told."""
     probe: Probe | None = None
     incidents: frozenset[str] = frozenset()
     """Kinds that are in the store."""
@@ -56,6 +58,8 @@ class OpenCommands:
     def __init__(self) -> None:
         self.stirred: Callable[[], None] = lambda: None
         """Called when the dispatcher has something new to look at."""
+        self.answers_told: Callable[[], None] = lambda: None
+        """Called when answers of a device were told."""
         self.lanes: set[int] = set()
         """Those of which everything that is open, or was lately, is known here."""
         self.moving: AbstractAsyncContextManager[object] = nullcontext()

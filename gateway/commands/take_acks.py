@@ -1,28 +1,40 @@
 """The straight line of a batch of acks: verify, judge, commit, acknowledge."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
-from firmware_protocol.commands import Ack, AckResult
+from firmware_protocol.commands import AckResult
 from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.errors import BadSeal, MalformedFrame
 from firmware_protocol.signature import verify_ack
 from firmware_protocol.topics import shard_of
 from gateway.command_counters import CommandCounters
-from gateway.command_ports import ArrivedAck, CommandRecord, CommandStore, DeviceKeys, HeardAck
-from gateway.commands.moves import MovePorts, Telling, tell
+from gateway.command_ports import ArrivedAck, CommandStore, DeviceKeys, HeardAck
+from gateway.commands.moves import MovePorts, nothing_more, tell
 from gateway.commands.open_commands import OpenCommand, OpenCommands
-from gateway.commands.story import Story
-from gateway.core.answer import happening_of, is_late
-from gateway.core.command import OUT, Happening, Phase
+from gateway.core.command import OPENING, OUT, Phase
 from gateway.core.device import DeviceRecord, Quirk, Status
 from gateway.ports import DeviceLink, HistoryBatch, HistoryStore, QuarantinedFrame, Registry
 
 NO_COMMAND = UUID(int=0)
 """The command id in acks of models with the quirk `no_correlation`."""
+
+
+class Patience(Protocol):
+    """Waits a moment for what makes waiting worth it."""
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Returns once `done` says so, after some milliseconds all the same."""
+
+
+class NoPatience:
+    """Does not wait."""
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """At once."""
 
 
 class AckPorts(Struct, frozen=True):
@@ -36,6 +48,7 @@ class AckPorts(Struct, frozen=True):
     link: DeviceLink
     counters: CommandCounters
     open: OpenCommands
+    patience: Patience = NoPatience()
 
 
 class _Sorted(Struct):
@@ -49,16 +62,36 @@ async def take_acks(batch: Sequence[ArrivedAck], ports: AckPorts) -> None:
     keys = await ports.keys.load([device.device_no for device in devices.values()])
     sorted_ = _verify(batch, devices, keys)
     by_command = await _match(sorted_, ports)
-    tellings: dict[UUID, Telling] = {
-        command_id: partial(_judge, heard) for command_id, heard in by_command.items()
-    }
-    await tell(tellings, MovePorts(ports.store, ports.open, ports.counters))
-    _note_answers(by_command, ports.open)
+    await _tell(by_command, ports)
     if sorted_.refused:
         await ports.history.append(HistoryBatch((), (), sorted_.refused))
         for frame in sorted_.refused:
             ports.counters.ack_refused(frame.where.partition(":")[0])
     ports.link.acknowledge([arrived.delivery for arrived in batch])
+
+
+async def _tell(by_command: Mapping[UUID, Sequence[HeardAck]], ports: AckPorts) -> None:
+    """Whoever says that it has opened nearly always shows it in the same breath: the report that follows takes the
+    answer along into its own transaction, and one less is between a rider and an open lock."""
+    known = [one for command_id in by_command if (one := ports.open.get(command_id)) is not None]
+    for one in known:
+        # The same batch may be given again: what is left of the first time is in it.
+        one.answers = tuple(by_command[one.record.command_id])
+        # It has the frame: no further copies.
+        one.flight = None
+    shown_soon = [one for one in known if _is_shown_soon(one)]
+    at_once = [one for one in known if not _is_shown_soon(one)]
+    moving = MovePorts(ports.store, ports.open, ports.counters)
+    await tell({one.record.command_id: nothing_more for one in at_once}, moving)
+    if shown_soon:
+        await ports.patience.until(lambda: not any(one.answers for one in shown_soon))
+        untold = [one for one in shown_soon if one.answers]
+        await tell({one.record.command_id: nothing_more for one in untold}, moving)
+
+
+def _is_shown_soon(one: OpenCommand) -> bool:
+    has_opened = all(answer.ack.result is AckResult.EXECUTED for answer in one.answers)
+    return has_opened and one.record.kind in OPENING and one.record.phase in OUT
 
 
 async def _devices(batch: Sequence[ArrivedAck], registry: Registry) -> Mapping[str, DeviceRecord]:
@@ -127,61 +160,6 @@ def _command_id(heard: HeardAck, ports: AckPorts) -> UUID:
         if one.record.slot == heard.ack.slot and one.record.phase in OUT | {Phase.UNCONFIRMED}
     ]
     return meant[0] if len(meant) == 1 else command_id
-
-
-def _judge(heard: Sequence[HeardAck], story: Story, one: OpenCommand) -> None:
-    said = one.answered
-    for answer in heard:
-        _judge_one(answer, story, one.record, said)
-        said = _word(answer)
-
-
-def _judge_one(answer: HeardAck, story: Story, record: CommandRecord, said: tuple[int, str] | None) -> None:
-    ack, at_ms = answer.ack, answer.received_ms
-    happening = happening_of(
-        record.kind, ack, boot=record.boot, not_after_ms=record.not_after_ms, received_ms=at_ms
-    )
-    if story.is_settled or story.phase is Phase.ISSUED:
-        _judge_settled(answer, story, record)
-        return
-    word: dict[str, bool | int | str] = {"result": ack.result.name.lower(), **_elapsed(ack)}
-    reason = ack.reason or ""
-    if happening is not None and story.happens(happening, at_ms, "device_ack", word, reason=reason):
-        if happening is Happening.DONE_LATE:
-            story.incident("executed_late", at_ms, {"not_after_ms": record.not_after_ms})
-    elif said != _word(answer):
-        story.says(at_ms, "device_ack", {**word, "reason": reason})
-
-
-def _judge_settled(answer: HeardAck, story: Story, record: CommandRecord) -> None:
-    """Nothing leaves a settled phase; a device that says otherwise has done what it must not."""
-    ack, at_ms = answer.ack, answer.received_ms
-    if ack.result is not AckResult.EXECUTED:
-        return
-    if is_late(ack, not_after_ms=record.not_after_ms, received_ms=at_ms):
-        if story.phase is not Phase.EXECUTED_LATE:
-            story.incident("executed_late", at_ms, {"not_after_ms": record.not_after_ms})
-    elif story.phase in (Phase.FAILED, Phase.REFUSED, Phase.ABANDONED):
-        story.incident("evidence_contradicts_ack", at_ms, {"phase": story.phase.value})
-    elif story.phase in (Phase.ISSUED, Phase.EXPIRED, Phase.CANCELLED):
-        story.incident("ack_without_command", at_ms, {"phase": story.phase.value})
-
-
-def _word(answer: HeardAck) -> tuple[int, str]:
-    return answer.ack.result, answer.ack.reason or ""
-
-
-def _elapsed(ack: Ack) -> dict[str, int]:
-    return {} if ack.elapsed_ms is None else {"executed_ms": ack.boot * 1000 + ack.elapsed_ms}
-
-
-def _note_answers(by_command: Mapping[UUID, Sequence[HeardAck]], known: OpenCommands) -> None:
-    """A device that answered has the frame: no further copies."""
-    for command_id, heard in by_command.items():
-        one = known.get(command_id)
-        if one is not None:
-            one.flight = None
-            one.answered = _word(heard[-1])
 
 
 def _bad(arrived: ArrivedAck, where: str) -> QuarantinedFrame:

@@ -69,8 +69,9 @@ class TakeReports:
         filing = file_reports(admission.admitted, cached, tried=self._tried)
         unstored = await self._append(filing, admission)
         _set_apart(unstored, filing, ports.beliefs)
-        announced = await ports.beliefs.advance(filing.by_device, filing.steps)
+        # Who waits at a lock goes first: what is stored settles, whatever Redis does.
         await self._offer(filing)
+        announced = await ports.beliefs.advance(filing.by_device, filing.steps)
         # A crash up to here means redelivery; one from here on, at most a receipt the device will ask for again.
         ports.link.acknowledge([arrived.delivery for arrived in batch])
         self._tried = None

@@ -61,6 +61,16 @@ class Ported:
         return call
 
 
+class SomePatience:
+    """Implements `Patience`: a moment, in which the report may be stored and may not."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        await Pause(self._process.scheduler.chance.uniform(0, 30))
+
+
 class SimGateway:
     """Implements `DeviceLink`, `CommandLink`, `HeldLanes` and the network's `Holder`."""
 
@@ -94,7 +104,7 @@ class SimGateway:
         wheel = SilenceWheel(clock.now_ms())
         reports = TakeReports(ReportPorts(registry, history, self._beliefs, link, wheel, counters, settle))
         hellos = HelloPorts(registry, link, counters, keys, settle)
-        acks = AckPorts(registry, keys, commands, history, link, told, self.open)
+        acks = AckPorts(registry, keys, commands, history, link, told, self.open, SomePatience(process))
         self._inboxes: dict[Channel, Inbox[Any]] = {
             Channel.REPORT: Inbox(process, "takes reports", reports.take),
             Channel.HELLO: Inbox(process, "takes hellos", lambda batch: take_hellos(batch, hellos)),

@@ -10,7 +10,7 @@ from firmware_protocol.commands import Ack, AckResult, Command, CommandKind
 from firmware_protocol.messages import Bolt, DeviceId, Lock, Report
 from firmware_protocol.signature import sign_ack, verify_command
 from firmware_protocol.topics import ack_topic, shard_of
-from gateway.command_ports import ArrivedAck, CommandRecord, Issued
+from gateway.command_ports import ArrivedAck, CommandRecord, HeardAck, Issued
 from gateway.commands.dispatch import Dispatch, DispatchPorts
 from gateway.commands.issue import IssuePorts, Wish, issue
 from gateway.commands.moves import MovePorts
@@ -164,6 +164,11 @@ class CommandGateway:
         delivery = Delivery("now", 1, 1)
         now_ms = self.clock.now_ms()
         return ArrivedAck(shard_of(device_id), device_id, frame, ack_topic(device_id), now_ms, delivery)
+
+    def verified(self, command: CommandRecord, result: AckResult = AckResult.EXECUTED) -> HeardAck:
+        """The same, once its seal was found good."""
+        ack = Ack(command.command_id.bytes, result, BOOT, command.fence, command.slot)
+        return HeardAck(self.device, ack, self.clock.now_ms(), self.ack(command, result))
 
     async def answer(
         self, command: CommandRecord, result: AckResult = AckResult.EXECUTED, **more: Any

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from msgspec import structs
 
-from gateway.commands.moves import only_lines, tell
+from gateway.commands.moves import nothing_more, tell
 from gateway.commands.open_commands import OpenCommand
 from gateway.commands.story import Story
 from gateway.core.command import Happening, Phase
@@ -53,7 +53,7 @@ async def test_lines_that_wait_go_with_the_next_move_once() -> None:
     gateway = CommandGateway()
     command = await gateway.sent()
     assert "published" not in gateway.story(command)
-    await tell({command.command_id: only_lines}, gateway.moving)
+    await tell({command.command_id: nothing_more}, gateway.moving)
     await tell({command.command_id: partial(happens, Happening.DONE)}, gateway.moving)
     assert gateway.story(command).count("published") == 1
 

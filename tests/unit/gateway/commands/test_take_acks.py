@@ -1,9 +1,13 @@
 """Acks: verified, judged, committed, acknowledged."""
 
+from collections.abc import Callable
+
 import pytest
+from msgspec import structs
 
 from firmware_protocol.commands import AckResult, CommandKind
 from firmware_protocol.device_key import DeviceKey
+from firmware_protocol.messages import Bolt
 from gateway.commands.take_acks import take_acks
 from gateway.core.command import Phase
 from gateway.ports import StoreUnavailable
@@ -27,6 +31,64 @@ async def test_where_no_sensor_could_say_more_the_word_of_the_device_is_the_end(
     await gateway.answer(command)
     assert gateway.phase(command) is Phase.CONFIRMED
     assert gateway.counters.ends == ["confirmed"]
+
+
+class Showing:
+    """Implements `Patience`: meanwhile the bolt is seen open, or shut."""
+
+    def __init__(self, gateway: CommandGateway, openings: int) -> None:
+        self._gateway = gateway
+        self._openings = openings
+        self.is_done = False
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        bolt = Bolt.OPEN if self._openings > 100 else Bolt.CLOSED
+        await self._gateway.senses(1, self._openings, bolt)
+        self.is_done = done()
+
+
+async def test_an_answer_goes_with_the_report_that_shows_the_same_in_one_transaction() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    showing = Showing(gateway, 101)
+    await take_acks([gateway.ack(command)], structs.replace(gateway.ack_ports, patience=showing))
+    assert showing.is_done
+    assert gateway.story(command)[-3:] == ["device_ack", "evidence", "settled"]
+    passed = [
+        one for one in gateway.interruptions.passed if one in ("commands.move:done", "link.acknowledge")
+    ]
+    assert passed == ["commands.move:done", "link.acknowledge"]
+
+
+async def test_an_answer_that_its_report_contradicts_is_told_before_it() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    showing = Showing(gateway, 100)
+    await take_acks([gateway.ack(command)], structs.replace(gateway.ack_ports, patience=showing))
+    assert gateway.phase(command) is Phase.FAILED
+    assert gateway.story(command)[-4:-1] == ["device_ack", "contradiction", "settled"]
+    assert gateway.incidents() == ["evidence_contradicts_ack"]
+
+
+async def test_an_answer_whose_report_could_not_be_told_is_told_by_itself() -> None:
+    gateway = CommandGateway()
+    command = await gateway.sent()
+
+    class Failing:
+        """Implements `Patience`: the report finds the store away."""
+
+        async def until(self, done: Callable[[], bool]) -> None:
+            gateway.interruptions.raise_always("commands.move", lambda: StoreUnavailable("away"))
+            with pytest.raises(StoreUnavailable):
+                await gateway.senses(1, 101)
+            gateway.interruptions.heal()
+
+    await take_acks([gateway.ack(command)], structs.replace(gateway.ack_ports, patience=Failing()))
+    assert gateway.story(command)[-1] == "device_ack"
+    assert gateway.phase(command) is Phase.EXECUTED
+    await gateway.senses(1, 101)
+    assert gateway.phase(command) is Phase.CONFIRMED
+    assert gateway.story(command).count("device_ack") == 1
 
 
 async def test_it_is_committed_before_it_is_acknowledged() -> None:

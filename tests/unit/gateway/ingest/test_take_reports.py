@@ -54,7 +54,7 @@ async def test_every_stored_report_of_a_device_with_something_open_is_offered_as
     batch = [arrived(A, bike_report(seq)) for seq in (1, 3, 4)]
     await gateway.take(*batch, arrived(B, bike_report(1)))
     assert gateway.evidence.offered == [(A, 3), (A, 1), (A, 3), (A, 4)]
-    order = ["history.append:done", "live_states.advance", "evidence.offer", "link.acknowledge"]
+    order = ["history.append:done", "evidence.offer", "live_states.advance", "link.acknowledge"]
     assert [point for point in gateway.interruptions.passed if point in order] == order * 2
 
 
