@@ -64,8 +64,9 @@ class Ahead(Protocol[Item_contra]):
 
 class Intake(Generic[Item]):
     """Collects items, and gives them to the flow batch by batch. A batch leaves at once while the gateway is
-    idle; under load the sources are read once per cycle. While a store is away the batch is kept, nothing is
-    acknowledged, and nothing is read unless somebody looks ahead: then up to the byte budget."""
+    idle, and the sources stay open, within the byte budget; under load they are read once per cycle. While a store is
+    away the batch is kept, nothing is acknowledged, and nothing is read unless somebody looks ahead: then up to the
+    byte budget."""
 
     def __init__(
         self,
@@ -134,7 +135,9 @@ class Intake(Generic[Item]):
             if not self._pending:
                 self.drained.set()
                 return
-            self._close_valve()
+            if self._pace.linger_s():
+                # Shutting and opening every source costs more than a small batch does: only where it saves reads.
+                self._close_valve()
             batch = self._pending[:MAX_BATCH_ROWS]
             size_bytes = self.pending_bytes * len(batch) // len(self._pending)
             del self._pending[:MAX_BATCH_ROWS]
@@ -167,6 +170,7 @@ class Intake(Generic[Item]):
         self._failures = 0
         if await self._attempt(batch):
             return
+        self._close_valve()
         log.warning("batch_waits", rows=len(batch), reason=self.failure)
         stored = asyncio.Event()
         looking = asyncio.ensure_future(self._look_ahead(batch, stored))

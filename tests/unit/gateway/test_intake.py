@@ -9,6 +9,7 @@ import pytest
 from gateway import intake
 from gateway.clock import SystemClock
 from gateway.intake import AlwaysOpen, Intake
+from gateway.pace import Pace
 from gateway.ports import StoreUnavailable
 from tests.support.waiting import until_async
 
@@ -92,12 +93,34 @@ async def test_an_idle_intake_gives_at_once_and_reads_on() -> None:
         assert (collecting.pending, collecting.pending_bytes, collecting.waiting_ms()) == (0, 0, 0)
 
 
-async def test_while_a_batch_is_in_flight_nothing_is_read_and_order_is_kept() -> None:
+async def test_under_load_nothing_is_read_while_a_batch_is_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pace, "linger_s", lambda self: 0.001)
     async with running() as (collecting, flow, valve):
         flow.gate.clear()
         collecting.take([1], 10)
         await until_async(lambda: flow.attempts == 1)
         assert not valve.is_open
+        flow.gate.set()
+        await until_async(lambda: valve.is_open)
+
+
+async def test_an_idle_intake_reads_on_within_its_budget_while_a_batch_is_in_flight() -> None:
+    async with running() as (collecting, flow, valve):
+        flow.gate.clear()
+        collecting.take([1], 10)
+        await until_async(lambda: flow.attempts == 1)
+        opened = valve.is_open
+        collecting.take([2], intake.BYTE_BUDGET)
+        assert (opened, valve.is_open) == (True, False)
+        flow.gate.set()
+        await until_async(lambda: flow.stored == [1, 2] and valve.is_open)
+
+
+async def test_what_comes_while_a_batch_is_in_flight_goes_together_and_in_order() -> None:
+    async with running() as (collecting, flow, _):
+        flow.gate.clear()
+        collecting.take([1], 10)
+        await until_async(lambda: flow.attempts == 1)
         collecting.take([2, 3], 10)
         collecting.take([4], 10)
         assert collecting.pending == 4
