@@ -71,6 +71,30 @@ COMMAND_PLANTS = (
         ),
     ),
     Plant(
+        "limit_asked_for_and_not_waited_for",
+        "whoever presses without end is told so after the lock was opened",
+        "tests/unit/api/routes/test_commands.py::test_an_impatient_person_is_slowed_down",
+        (
+            Edit(
+                "gateway/commands/issue.py",
+                "    if allowed is not None:\n        await allowed\n",
+                "",
+            ),
+        ),
+    ),
+    Plant(
+        "answer_put_off_and_never_told",
+        "a device said that it opened, and nobody will ever read it",
+        f"{FLOW}/test_take_acks.py::test_an_answer_whose_report_could_not_be_told_is_told_by_itself",
+        (
+            Edit(
+                "gateway/commands/take_acks.py",
+                "        await tell({one.record.command_id: nothing_more for one in untold}, moving)\n",
+                "        assert untold is not None\n",
+            ),
+        ),
+    ),
+    Plant(
         "ack_taken_as_opening",
         "a rental starts although the bolt never moved",
         f"{FLOW}/test_take_acks.py::test_an_ack_is_not_an_opening",
