@@ -167,7 +167,10 @@ def _world(settings: Settings, stores: _Stores, clock: Clock) -> World:
         truth=pool,
         gate=gate,
         limiter=Limiter(
-            RedisRateLimits(stores.states_link), LocalRateLimits(clock.monotonic_s), settings.auth.doors
+            RedisRateLimits(stores.states_link),
+            LocalRateLimits(clock.monotonic_s),
+            settings.auth.doors,
+            clock.monotonic_s,
         ),
         audit=PostgresAudit(link, pool),
         login=WeChatLogin(wechat, people, rules, clock) if wechat else None,

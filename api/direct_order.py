@@ -102,7 +102,7 @@ async def _ordered(order: PlainOrder, principal: Principal, path: str, world: Wo
     """Raises Problem, StoreUnavailable."""
     # Redis is asked for the limit and for the device at once.
     allowed = asyncio.ensure_future(
-        world.limiter.allow_order(principal, order.device, path=path, key=order.key)
+        world.limiter.order_allowed(principal, order.device, path=path, key=order.key)
     )
     try:
         ordered = await order_of(

@@ -1,6 +1,6 @@
 """How often one rider, program, device or address may ask; a route names its limit as a dependency."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from math import ceil
 from typing import Any, Final, Literal
 
@@ -50,13 +50,19 @@ LIMITS: Final[Mapping[tuple[str, By], Limit]] = {
 
 
 class Limiter:
-    """Asks the shared buckets, and those of this process while Redis is away."""
+    """Asks the shared buckets, and those of this process while Redis is away. Who was told to wait is refused from
+    memory until then: whoever presses on without end costs no other a question."""
 
-    def __init__(self, shared: RateLimits, local: RateLimits, doors: Doors) -> None:
+    def __init__(
+        self, shared: RateLimits, local: RateLimits, doors: Doors, monotonic_s: Callable[[], float]
+    ) -> None:
         self._shared = shared
         self._local = local
         self._doors = doors
+        self._monotonic_s = monotonic_s
         self._wishes: dict[tuple[str, str, str], None] = {}
+        self._full_until_s: dict[str, float] = {}
+        """By the names of the buckets that were asked together."""
 
     def is_repeated(self, wish: tuple[str, str, str]) -> bool:
         """Whether this process has lately counted the same wish: principal, path and Idempotency-Key."""
@@ -69,11 +75,23 @@ class Limiter:
 
     async def allow(self, name: str, who: Mapping[By, str], role: Role | None) -> None:
         """Raises Problem 429 with Retry-After."""
+        await self._take(self._buckets(name, who, role))
+
+    def _buckets(self, name: str, who: Mapping[By, str], role: Role | None) -> list[Bucket]:
+        """Those that count. Raises Problem when it is known that one is empty."""
         buckets = [
             Bucket(f"{name}:{by}:{whom}", limit.at_once, limit.per_minute / 60)
             for by, whom in who.items()
             if (limit := LIMITS.get((name, by))) and (by != "principal" or role in limit.roles)
         ]
+        if self._full_until_s:
+            now_s = self._monotonic_s()
+            wait_s = self._full_until_s.get(_named_together(buckets), now_s) - now_s
+            if wait_s > 0:
+                raise _too_many(wait_s)
+        return buckets
+
+    async def _take(self, buckets: Sequence[Bucket]) -> None:
         if not buckets:
             return
         try:
@@ -82,12 +100,10 @@ class Limiter:
             log.warning("rate_limits_are_local", reason=str(error))
             wait_ms = await self._local.take(buckets)
         if wait_ms:
-            raise Problem(
-                "too_many_requests",
-                429,
-                "Asked too often: wait as long as Retry-After says.",
-                retry_after_s=max(1, ceil(wait_ms / 1000)),
-            )
+            if len(self._full_until_s) >= MAX_WISHES:
+                del self._full_until_s[next(iter(self._full_until_s))]
+            self._full_until_s[_named_together(buckets)] = self._monotonic_s() + wait_ms / 1000
+            raise _too_many(wait_ms / 1000)
 
     async def allow_principal(self, name: str, principal: Principal) -> None:
         """The limit of one principal alone. Raises Problem."""
@@ -101,18 +117,30 @@ class Limiter:
         repeated = bool(key) and self.is_repeated((who.get("principal", ""), path, key[:128]))
         await self.allow(f"{name}_again" if repeated else name, who, role)
 
-    async def allow_order(self, principal: Principal, device: str, *, path: str, key: str) -> None:
-        """As the route that orders commands counts. Raises Problem."""
+    def order_allowed(
+        self, principal: Principal, device: str, *, path: str, key: str
+    ) -> Coroutine[Any, Any, None]:
+        """To be awaited; as the route that orders commands counts. Raises Problem, at once where that is known."""
         who: dict[By, str] = {
             "principal": _named(principal),
             "device": f"{principal.operator_id}:{device[:64]}",
         }
-        await self.allow_wish("commands", who, principal.role, path=path, key=key)
+        repeated = self.is_repeated((who["principal"], path, key[:128]))
+        return self._take(self._buckets("commands_again" if repeated else "commands", who, principal.role))
 
     def address(self, request: Request) -> str:
         """Where a request came from, behind proxies of ours too."""
         peer = request.client.host if request.client is not None else ""
         return self._doors.address(peer, request.headers.get("x-forwarded-for"))
+
+
+def _named_together(buckets: Sequence[Bucket]) -> str:
+    return " ".join(bucket.name for bucket in buckets)
+
+
+def _too_many(wait_s: float) -> Problem:
+    detail = "Asked too often: wait as long as Retry-After says."
+    return Problem("too_many_requests", 429, detail, retry_after_s=max(1, ceil(wait_s)))
 
 
 def limited(name: str, *, by: Sequence[By]) -> Any:

@@ -60,7 +60,7 @@ class Surface:
         self.gate = Gate(rules, self.people, self.people, self.clock)
         self.wechat: WeChatSettings | None = None
         local = LocalRateLimits(self.clock.monotonic_s)
-        self.limiter = Limiter(local, local, doors)
+        self.limiter = Limiter(local, local, doors, self.clock.monotonic_s)
         self.view, self.relay, self.hub = live_map(self.redis, self.clock, Entrance(self.gate, doors))
         self.desk = FakeCommands(self.clock, None, self.interruptions)
         self.keys = FakeDeviceKeys(self.interruptions)

@@ -1,7 +1,9 @@
 """Who asks too often waits, and nobody else does; a crawl gets no more than is promised."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
 
 import pytest
 from msgspec import structs
@@ -12,6 +14,7 @@ from api.auth.principal import Principal, Role
 from api.problems import Problem
 from gateway.ports import StoreUnavailable
 from gateway.rates import Bucket, LocalRateLimits
+from tests.support.fakes.clock import FakeClock
 from tests.unit.api.live.entries import entry
 from tests.unit.api.surface import serving
 
@@ -57,8 +60,46 @@ class Away:
         raise StoreUnavailable("gone")
 
 
+class Counted:
+    """Buckets that count how often they were asked."""
+
+    def __init__(self, monotonic_s: Callable[[], float]) -> None:
+        self._buckets = LocalRateLimits(monotonic_s)
+        self.asked = 0
+
+    async def take(self, buckets: Sequence[Bucket]) -> int:
+        self.asked += 1
+        return await self._buckets.take(buckets)
+
+
+async def test_who_was_told_to_wait_is_refused_from_memory_until_then_and_no_longer() -> None:
+    clock = FakeClock()
+    shared = Counted(clock.monotonic_s)
+    limiter = Limiter(shared, shared, Doors(), clock.monotonic_s)
+    staff, other = Principal(Role.STAFF, "ines", 1), Principal(Role.STAFF, "kim", 1)
+    numbers = count()
+
+    async def orders(who: Principal, device: str, times: int) -> int:
+        """How many were allowed."""
+        allowed = 0
+        for _ in range(times):
+            key = f"wish-{next(numbers)}"
+            with suppress(Problem):
+                await limiter.order_allowed(who, device, path="/", key=key)
+                allowed += 1
+        return allowed
+
+    assert await orders(staff, "bike-1", 50) == LIMITS["commands", "device"].at_once
+    asked = shared.asked
+    assert await orders(staff, "bike-1", 50) == 0
+    assert shared.asked == asked
+    assert await orders(other, "bike-2", 1) == 1
+    clock.advance(ms=1_000)
+    assert await orders(staff, "bike-1", 5) == 1
+
+
 async def test_without_redis_each_process_counts_for_itself() -> None:
-    limiter = Limiter(Away(), LocalRateLimits(lambda: 0.0), Doors())
+    limiter = Limiter(Away(), LocalRateLimits(lambda: 0.0), Doors(), lambda: 0.0)
     rider = Principal(Role.RIDER, "r", 1)
     for _ in range(LIMITS["nearby", "principal"].at_once):
         await limiter.allow_principal("nearby", rider)
@@ -68,7 +109,7 @@ async def test_without_redis_each_process_counts_for_itself() -> None:
 
 
 async def test_orders_are_counted_per_person_and_per_device() -> None:
-    limiter = Limiter(LocalRateLimits(lambda: 0.0), LocalRateLimits(lambda: 0.0), Doors())
+    limiter = Limiter(LocalRateLimits(lambda: 0.0), LocalRateLimits(lambda: 0.0), Doors(), lambda: 0.0)
     outcomes = await asyncio.gather(
         *(
             limiter.allow("commands", {"principal": "1:service:x", "device": "1:d1"}, Role.SERVICE)
