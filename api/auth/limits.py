@@ -114,8 +114,15 @@ class Limiter:
     ) -> None:
         """As `allow`; one that was counted before under the same Idempotency-Key is under a limit of its own.
         Raises Problem."""
-        repeated = bool(key) and self.is_repeated((who.get("principal", ""), path, key[:128]))
-        await self.allow(f"{name}_again" if repeated else name, who, role)
+        wish = (who.get("principal", ""), path, key[:128])
+        repeated = bool(key) and self.is_repeated(wish)
+        try:
+            await self.allow(f"{name}_again" if repeated else name, who, role)
+        except Problem:
+            if not repeated:
+                # It was not let in: asked again, it is as new as before.
+                self._wishes.pop(wish, None)
+            raise
 
     def order_allowed(
         self, principal: Principal, device: str, *, path: str, key: str
@@ -125,8 +132,9 @@ class Limiter:
             "principal": _named(principal),
             "device": f"{principal.operator_id}:{device[:64]}",
         }
-        repeated = self.is_repeated((who["principal"], path, key[:128]))
-        return self._take(self._buckets("commands_again" if repeated else "commands", who, principal.role))
+        if (who["principal"], path, key[:128]) not in self._wishes:
+            self._buckets("commands", who, principal.role)
+        return self.allow_wish("commands", who, principal.role, path=path, key=key)
 
     def address(self, request: Request) -> str:
         """Where a request came from, behind proxies of ours too."""

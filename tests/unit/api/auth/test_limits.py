@@ -98,6 +98,21 @@ async def test_who_was_told_to_wait_is_refused_from_memory_until_then_and_no_lon
     assert await orders(staff, "bike-1", 5) == 1
 
 
+async def test_a_wish_that_was_refused_is_no_repetition_when_it_is_asked_again() -> None:
+    """Each key twice would have been a way around the limit."""
+    clock = FakeClock()
+    local = LocalRateLimits(clock.monotonic_s)
+    limiter = Limiter(local, local, Doors(), clock.monotonic_s)
+    staff = Principal(Role.STAFF, "ines", 1)
+    most = LIMITS["commands", "device"].at_once
+    for number in range(most):
+        await limiter.order_allowed(staff, "bike-1", path="/", key=f"wish-{number}")
+    for _ in range(3):
+        with pytest.raises(Problem):
+            await limiter.order_allowed(staff, "bike-1", path="/", key="one too many")
+    await limiter.order_allowed(staff, "bike-1", path="/", key="wish-0")
+
+
 async def test_without_redis_each_process_counts_for_itself() -> None:
     limiter = Limiter(Away(), LocalRateLimits(lambda: 0.0), Doors(), lambda: 0.0)
     rider = Principal(Role.RIDER, "r", 1)
