@@ -1,11 +1,13 @@
 """Real servers for the tests that ask for them: one stack per worker, an empty database per test."""
 
+import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import redis
+import uvloop
 from hypothesis import settings
 
 from cli.servers.account import reachable_root
@@ -25,6 +27,13 @@ END_TO_END = CHECKOUT / "tests" / "e2e"
 settings.register_profile("full", deadline=None, print_blob=True)
 settings.register_profile("few", settings.get_profile("full"), max_examples=15)
 settings.load_profile("few" if os.environ.get("LATCHKEY_EXAMPLES") == "few" else "full")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Every test runs on the loop that gateway and API run on: another tells of sockets in other ways."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def wanted_timescale() -> Wanted:

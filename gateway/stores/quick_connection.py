@@ -16,13 +16,14 @@ Texts = list[tuple[bytes | None, ...]]
 
 _BINARY: Final = 1
 _READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
-_WRITABLE: Final = select.POLLOUT
+_LOOKED_FOR: Final = select.POLLIN | select.POLLOUT
 
 
 class QuickConnection(AsyncConnection[tuple[Any, ...]]):
-    """As its base class, but for these: a wait costs no system call of its own; who is cancelled leaves the
-    connection cut, where psycopg would ask the server to cancel a commit that is on its way and wait for the answer;
-    notices are heard while nothing is asked; and `call` runs one statement with nothing between it and libpq."""
+    """As its base class, but for these: a wait costs one look instead of a watch begun and ended; who is cancelled
+    leaves the connection cut, where psycopg would ask the server to cancel a commit that is on its way and wait for
+    the answer; notices are heard while nothing is asked; and `call` runs one statement with nothing between it and
+    libpq."""
 
     def __init__(self, pgconn: abc.PGconn, row_factory: Any = psycopg.rows.tuple_row) -> None:
         super().__init__(pgconn, row_factory)
@@ -32,6 +33,7 @@ class QuickConnection(AsyncConnection[tuple[Any, ...]]):
         """Of whoever hears notices."""
         self._watched = -1
         """The descriptor whose reader is with the loop; -1 while none is."""
+        self._poll = select.poll()
         self._awaited: asyncio.Future[Ready] | None = None
         self._statements: dict[bytes, bytes] = {}
         self._names = 0
@@ -98,14 +100,18 @@ class QuickConnection(AsyncConnection[tuple[Any, ...]]):
 
     async def _ready(self, wanted: Wait) -> Ready:
         fileno = self.pgconn.socket
-        writing = wanted & Wait.W
-        # A socket that is to be written to nearly always can be.
-        if writing and (now := _ready_now(fileno)):
-            return now
         self._watch(fileno)
+        # Before every wait: once a connection was reset, uvloop's reader is called a single time, however much there
+        # is still to be read. And a socket that is to be written to nearly always can be.
+        if now := self._ready_now() & wanted:
+            if now == Ready.R:
+                # A long answer that comes as fast as it is read leaves the others their turn.
+                await asyncio.sleep(0)
+            return Ready(now)
         loop = asyncio.get_running_loop()
         awaited: asyncio.Future[Ready] = loop.create_future()
         self._awaited = awaited
+        writing = wanted & Wait.W
         if writing:
             loop.add_writer(fileno, self._tell, Ready.W)
         try:
@@ -115,16 +121,23 @@ class QuickConnection(AsyncConnection[tuple[Any, ...]]):
             if writing:
                 loop.remove_writer(fileno)
 
+    def _ready_now(self) -> int:
+        """`Ready.R` and `Ready.W`, as of the watched descriptor."""
+        found = sum(events for _, events in self._poll.poll(0))
+        return (found & _READABLE and Ready.R) | (found & select.POLLOUT and Ready.W)
+
     def _watch(self, fileno: int) -> None:
         if self._watched != fileno:
             self._forget()
             asyncio.get_running_loop().add_reader(fileno, self._readable)
+            self._poll.register(fileno, _LOOKED_FOR)
             self._watched = fileno
 
     def _forget(self) -> None:
         watched, self._watched = self._watched, -1
         if watched >= 0:
             asyncio.get_running_loop().remove_reader(watched)
+            self._poll.unregister(watched)
 
     def _tell(self, ready: Ready) -> None:
         if self._awaited is not None and not self._awaited.done():
@@ -135,26 +148,22 @@ class QuickConnection(AsyncConnection[tuple[Any, ...]]):
             self._tell(Ready.R)
             return
         # Nothing was asked: a notice, or the end.
-        try:
-            self.pgconn.consume_input()
-        except psycopg.Error:
-            self._forget()
-            self.lost.set()
-            return
-        while (notice := self.pgconn.notifies()) is not None:
+        while self._watched >= 0 and self._ready_now() & Ready.R:
+            try:
+                self.pgconn.consume_input()
+            except psycopg.Error:
+                self._forget()
+                self.lost.set()
+            self._tell_notices()
+
+    def _tell_notices(self) -> None:
+        while not self.closed and (notice := self.pgconn.notifies()) is not None:
             try:
                 if self.pgconn.notify_handler is not None:
                     self.pgconn.notify_handler(notice)
             except Exception as error:
                 self.failure = error
                 self.lost.set()
-
-
-def _ready_now(fileno: int) -> Ready:
-    poll = select.poll()
-    poll.register(fileno, _READABLE | _WRITABLE)
-    events = sum(found for _, found in poll.poll(0))
-    return Ready((events & _READABLE and Ready.R) | (events & _WRITABLE and Ready.W))
 
 
 def _prepare(pgconn: abc.PGconn, name: bytes, statement: bytes) -> PQGen[None]:

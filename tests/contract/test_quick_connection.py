@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 from psycopg import Notify
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway.stores.postgres_link import cut
 from gateway.stores.quick_connection import QuickConnection
+from tests.support.resetting_relay import resetting
 from tests.support.stored import ask
 from tests.support.waiting import until_async
 
@@ -158,3 +160,35 @@ async def test_whoever_hears_notices_and_fails_is_found_out(
 async def test_to_cut_what_is_closed_is_nothing(connection: QuickConnection) -> None:
     await connection.close()
     cut(connection)
+
+
+async def test_a_reset_in_the_middle_of_an_answer_is_noticed(database: str) -> None:
+    """uvloop calls a reader once when its socket was reset, and never again: the gateway waited for ever after a
+    kill -9 of its PostgreSQL, and no deadline could wake it."""
+    async with resetting(_port_of(database)) as relay:
+        connection = await QuickConnection.connect(make_conninfo(database, port=relay.port), autocommit=True)
+        statement = b"select repeat('x', $1::int)"
+        assert await connection.call(statement, [b"1"]) == [(b"x",)]
+        relay.reset_after(100_000)
+        with pytest.raises(psycopg.OperationalError):
+            await asyncio.wait_for(connection.call(statement, [b"3000000"]), 30)
+        assert connection.closed
+        await connection.close()
+
+
+async def test_a_reset_right_behind_a_notice_is_noticed_while_nothing_is_asked(database: str) -> None:
+    async with resetting(_port_of(database)) as relay:
+        connection = await QuickConnection.connect(make_conninfo(database, port=relay.port), autocommit=True)
+        heard: list[Notify] = []
+        connection.add_notify_handler(heard.append)
+        await connection.execute("listen news")
+        connection.hear()
+        relay.reset_after(1)
+        ask(database, "notify news, 'the last'")
+        await asyncio.wait_for(connection.lost.wait(), 30)
+        assert [one.payload for one in heard] == ["the last"]
+        await connection.close()
+
+
+def _port_of(dsn: str) -> int:
+    return int(conninfo_to_dict(dsn)["port"] or 0)
