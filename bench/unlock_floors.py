@@ -90,7 +90,10 @@ class DurableUnlocks:
         assert row is not None
         self._device_no, self._operator_id, self._device_id, self._model = row
         self._seq = 0
-        self._head: tuple[int, bytes] = self._ask("select audit_no, hash from audit_head").fetchone() or (0, b"")
+        self._head: tuple[int, bytes] = self._ask("select audit_no, hash from audit_head").fetchone() or (
+            0,
+            b"",
+        )
 
     def one(self) -> tuple[float, ...]:
         """Seconds of each of the four transactions."""

@@ -8,16 +8,51 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cli.servers.errors import ServerDied, ServerSilent
 from cli.servers.process_tree import signal_tree
-from cli.servers.spawn import Child, spawn
+from cli.servers.spawn import Output, spawn
 from cli.stack import CHECKOUT
 
 READY_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 30.0
 TAIL_CHARS = 4_000
+
+
+class Living(Protocol):
+    """As much of a `subprocess.Popen` as is needed here."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Of one that has ended; negative for a signal."""
+
+    def poll(self) -> int | None:
+        """`returncode`, looked up."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code. Raises subprocess.TimeoutExpired."""
+
+    def send_signal(self, sig: int) -> None:
+        """Nothing to one that has ended."""
+
+
+class Spawn(Protocol):
+    """How a process is begun."""
+
+    def __call__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        stdout: Output,
+        stderr: Output,
+    ) -> Living:
+        """Running, in a session of its own; it dies when we do."""
 
 
 class ChildProcess:
@@ -31,6 +66,7 @@ class ChildProcess:
         *,
         name: str = "",
         module: str = "cli",
+        spawn: Spawn = spawn,
     ) -> None:
         self.name = name or arguments[0]
         self.module = module
@@ -42,7 +78,8 @@ class ChildProcess:
         self.log_path = folder / f"{self.name}.log"
         self.ready: Mapping[str, Any] = {}
         """What the child's ready line says."""
-        self._child: Child | None = None
+        self._spawn = spawn
+        self._child: Living | None = None
 
     @property
     def pid(self) -> int:
@@ -68,7 +105,7 @@ class ChildProcess:
         """For a child that is meant to wait for something first."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.out_path.open("wb") as out, self.log_path.open("ab") as log:
-            self._child = spawn(
+            self._child = self._spawn(
                 [sys.executable, "-m", self.module, *self.arguments],
                 cwd=CHECKOUT,
                 environment=self.environment,
@@ -126,7 +163,7 @@ class ChildProcess:
                 self.kill()
 
     @property
-    def _started(self) -> Child:
+    def _started(self) -> Living:
         if self._child is None:
             raise ProcessLookupError(f"{self.name} was never started")
         return self._child

@@ -13,3 +13,8 @@ class SystemClock:
     def monotonic_s(self) -> float:
         """Seconds that never go back."""
         return time.monotonic()
+
+
+def worked_s() -> float:
+    """CPU seconds that this thread has used."""
+    return time.thread_time()

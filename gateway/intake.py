@@ -77,8 +77,10 @@ class Intake(Generic[Item]):
         chance: Chance,
         of: str = "reports",
         ahead: Ahead[Item] | None = None,
+        worked_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`of` names the items in metrics; `ahead` sees what waits while a store is away."""
+        """`of` names the items in metrics; `ahead` sees what waits while a store is away; `worked_s` is the CPU that
+        this thread has used, and tells when it is short."""
         self.pending_bytes = 0
         self.failure = ""
         """Why the present batch could not be stored yet; empty when all is well."""
@@ -89,6 +91,7 @@ class Intake(Generic[Item]):
         self._clock = clock
         self._chance = chance
         self._pace = Pace()
+        self._worked_s = worked_s
         self._rows = telemetry.BATCH_ROWS.labels(of)
         self._seconds = telemetry.BATCH_SECONDS.labels(of)
         self._pending: list[Item] = []
@@ -144,7 +147,7 @@ class Intake(Generic[Item]):
             self._shown = max(0, self._shown - len(batch))
             self._in_flight = len(batch)
             began_s = self._clock.monotonic_s()
-            self._pace.note(len(batch), began_s)
+            self._pace.note(len(batch), began_s, self._worked_s())
             self._rows.observe(len(batch))
             await self._store(batch)
             self._in_flight = 0

@@ -1,4 +1,4 @@
-"""How long a batch lingers at the present rate; pure."""
+"""How long a batch lingers at the present rate and load; pure."""
 
 from math import exp
 
@@ -14,28 +14,44 @@ RATE_AT_ONCE = 3_500.0
 RATE_FULL_LINGER = 5_000.0
 """From here on a batch lingers as long as the two bounds above let it."""
 
+BUSY_AT_ONCE = 0.3
+"""So much of a core may be used at any rate: on a slow machine CPU is short long before the rate is high, and whatever
+else is under way, an unlock first of all, waits behind batches of a few rows."""
+
+BUSY_FULL_LINGER = 0.5
+"""From here on a batch lingers whatever the rate is, if it gathers anything."""
+
+RATE_WORTH_IT = 500.0
+"""Below this a linger gathers no second row."""
+
 MEMORY_S = 0.2
-"""The rate is that of the last fifth of a second, roughly."""
+"""Rate and load are those of the last fifth of a second, roughly."""
 
 
 class Pace:
-    """Follows the rate of rows, and trades latency for CPU as it rises."""
+    """Follows the rate of rows and the load of this thread, and trades latency for CPU as they rise."""
 
     def __init__(self) -> None:
         self.rows_per_s = 0.0
+        self.busy = 0.0
+        """The share of a core that this thread uses."""
         self._noted_at_s = float("-inf")
+        self._worked_s = 0.0
 
-    def note(self, rows: int, now_s: float) -> None:
-        """A batch of so many rows was taken now."""
-        passed_s = now_s - self._noted_at_s
-        self._noted_at_s = now_s
+    def note(self, rows: int, now_s: float, worked_s: float) -> None:
+        """A batch of so many rows was taken now; this thread has used so much CPU in its life."""
+        passed_s, used_s = now_s - self._noted_at_s, worked_s - self._worked_s
+        self._noted_at_s, self._worked_s = now_s, worked_s
         if passed_s <= 0.0:
             return
         weight = 1.0 - exp(-passed_s / MEMORY_S)
         self.rows_per_s += (rows / passed_s - self.rows_per_s) * weight
+        self.busy += (used_s / passed_s - self.busy) * weight
 
     def linger_s(self) -> float:
         """Seconds to leave the sockets alone before the next batch is read."""
         share = (self.rows_per_s - RATE_AT_ONCE) / (RATE_FULL_LINGER - RATE_AT_ONCE)
+        if self.rows_per_s > RATE_WORTH_IT:
+            share = max(share, (self.busy - BUSY_AT_ONCE) / (BUSY_FULL_LINGER - BUSY_AT_ONCE))
         longest_s = min(LINGER_MAX_S, LINGER_ROWS / max(self.rows_per_s, 1.0))
         return longest_s * min(1.0, max(0.0, share))

@@ -9,6 +9,7 @@ from uuid import UUID
 from gateway import telemetry
 from gateway.broker_disk import BrokerDisk
 from gateway.broker_export import exporting
+from gateway.clock import worked_s
 from gateway.command_ports import ArrivedAck
 from gateway.command_wiring import CommandParts
 from gateway.counting import MetricCounters
@@ -134,6 +135,7 @@ class Gateway:
             chance=self.chance,
             of="reports",
             ahead=EvidenceAhead(stores.registry, self.commands.evidence),
+            worked_s=worked_s,
         )
         self.hellos: Intake[ArrivedHello] = Intake(
             self._take_hellos, AlwaysOpen(), clock, chance=self.chance, of="hellos"

@@ -21,6 +21,8 @@ FLAGS = [
     # The map alone is WebGL: laying the page over it with a graphics card made of software doubles its cost.
     "--disable-gpu-compositing",
     "--disable-quic",
+    # A process kept ready for a page that never comes.
+    "--disable-features=SpareRendererForSitePerProcess",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",

@@ -22,6 +22,7 @@ from firmware_protocol.messages import DeviceId, Hello, Report
 from firmware_protocol.topics import hello_topic, report_topic
 from gateway.core.device import DeviceModel, Kind
 from gateway.stores.registration import NewDevice, bulk_register
+from tests.support.nursery import forked
 from tests.support.waiting import until
 
 MODEL = DeviceModel("rig-bike", Kind.BIKE, heartbeat_s=60, quiet_after_s=150, lost_after_s=600)
@@ -100,7 +101,9 @@ class GatewayRig:
         self.stack = stack
         self.dsn = dsn
         self.devices = devices
-        self.process = ChildProcess(["gateway"], stack.environment(dsn=dsn) | dict(settings), folder)
+        self.process = ChildProcess(
+            ["gateway"], stack.environment(dsn=dsn) | dict(settings), folder, spawn=forked
+        )
         self._groups = 0
         self._register(devices)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cli.child_process import ChildProcess
 from cli.tokens import token_of
+from tests.support.nursery import forked
 
 __all__ = ["ChildProcess", "bearer", "running"]
 
@@ -21,7 +22,7 @@ def running(
     verb: str, environment: Mapping[str, str], folder: Path, *arguments: str
 ) -> Iterator[ChildProcess]:
     """A ready `gateway` or `api`, ended at the end. Two of one verb need two folders."""
-    process = ChildProcess([verb, *arguments], environment, folder)
+    process = ChildProcess([verb, *arguments], environment, folder, spawn=forked)
     try:
         yield process.start()
     finally:

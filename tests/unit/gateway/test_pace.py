@@ -2,13 +2,13 @@
 
 import pytest
 
-from gateway.pace import LINGER_MAX_S, LINGER_ROWS, Pace
+from gateway.pace import BUSY_FULL_LINGER, LINGER_MAX_S, LINGER_ROWS, RATE_WORTH_IT, Pace
 
 
-def paced(rows_per_s: float, seconds: float = 2.0) -> Pace:
+def paced(rows_per_s: float, seconds: float = 2.0, *, busy: float = 0.1) -> Pace:
     pace = Pace()
     for number in range(int(seconds / 0.01)):
-        pace.note(int(rows_per_s * 0.01), number * 0.01)
+        pace.note(int(rows_per_s * 0.01), number * 0.01, number * 0.01 * busy)
     return pace
 
 
@@ -25,5 +25,18 @@ def test_at_high_rates_a_linger_gathers_no_more_rows_than_it_must() -> None:
 
 def test_a_burst_is_forgotten_within_a_second() -> None:
     pace = paced(15_000)
-    pace.note(1, 3.0)
+    pace.note(1, 3.0, 0.3)
     assert pace.linger_s() == 0.0
+
+
+def test_a_machine_that_is_short_of_cpu_lingers_at_any_rate_that_gathers_something() -> None:
+    assert paced(1_000, busy=0.2).linger_s() == 0.0
+    assert 0.0 < paced(1_000, busy=0.4).linger_s() < LINGER_MAX_S
+    assert paced(1_000, busy=BUSY_FULL_LINGER + 0.1).linger_s() == LINGER_MAX_S
+    assert paced(RATE_WORTH_IT - 100, busy=1.0).linger_s() == 0.0
+
+
+def test_what_was_used_before_the_first_batch_is_not_load() -> None:
+    pace = Pace()
+    pace.note(1, 1000.0, 900.0)
+    assert pace.busy == 0.0
