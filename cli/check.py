@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -34,9 +35,11 @@ def check() -> None:
 
 
 def all_well(say: Callable[[str], None]) -> bool:
-    """Runs every check, says one line for each and everything that is wrong."""
-    wrong = {name: _run(command) for name, command in PROGRAMS.items()}
-    wrong["shape"] = "\n".join(shape_complaints(CHECKOUT, datetime.now(UTC).date()))
+    """Runs all checks at once, says one line for each and everything that is wrong."""
+    with ThreadPoolExecutor(len(PROGRAMS)) as pool:
+        running = {name: pool.submit(_run, command) for name, command in PROGRAMS.items()}
+        shape = shape_complaints(CHECKOUT, datetime.now(UTC).date())
+    wrong = {name: one.result() for name, one in running.items()} | {"shape": "\n".join(shape)}
     for name, said in wrong.items():
         say(f"check {name}: {'ok' if not said else 'FAILED'}")
         if said:

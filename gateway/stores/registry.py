@@ -237,10 +237,12 @@ class PostgresRegistry:
 
     async def _fetch(self, device_ids: Sequence[DeviceId]) -> dict[DeviceId, DeviceRecord]:
         found = {}
-        records = [device_record(row) for row in await self._link.rows(_LOAD, (list(device_ids),))]
-        if any(record.model not in self._models for record in records):
-            # Registered together a moment ago: nobody may meet the device before its model.
+        records = await self._read(device_ids)
+        while any(record.model not in self._models for record in records):
+            # Registered together a moment ago: nobody may meet the device before its model. And what is kept is what
+            # was read last, or a change that came meanwhile would never be told.
             await self._load_models()
+            records = await self._read(device_ids)
         for record in records:
             found[record.device_id] = record
             self._unknown_until_s.pop(record.device_id, None)
@@ -248,6 +250,9 @@ class PostgresRegistry:
             if record.boot:
                 self._issued.keep((record.device_no, record.boot), None)
         return found
+
+    async def _read(self, device_ids: Sequence[DeviceId]) -> list[DeviceRecord]:
+        return [device_record(row) for row in await self._link.rows(_LOAD, (list(device_ids),))]
 
     async def _load_models(self) -> None:
         self._models = {row[0]: device_model(row) for row in await self._link.rows(_MODELS, ())}

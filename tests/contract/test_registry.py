@@ -7,7 +7,6 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec import structs
 
 from firmware_protocol.messages import DeviceId, Hello
 from gateway.core.device import DeviceRecord, Status
@@ -288,10 +287,3 @@ async def test_changes_are_followed_without_being_asked(
     following.cancel()
     with pytest.raises(asyncio.CancelledError):
         await following
-
-
-async def test_a_device_is_never_known_before_its_model(registry: PostgresRegistry, database: str) -> None:
-    fresh = structs.replace(BIKE, model="bike-of-today")
-    register(database, NOBODY, model=fresh)
-    assert (await the(registry, NOBODY)).model == fresh.model
-    assert registry.model(fresh.model) == fresh
