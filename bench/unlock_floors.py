@@ -101,7 +101,8 @@ class DurableUnlocks:
         command_id = uuid4()
         moments_s = [time.perf_counter()]
         for step in (self._order, self._send, self._report, self._settle):
-            with self._connection.pipeline(), self._connection.transaction():
+            # Without a begin: what stands before one sync of a pipeline is one transaction, and one way there and back.
+            with self._connection.pipeline():
                 step(command_id)
             moments_s.append(time.perf_counter())
         return tuple(later - earlier for earlier, later in pairwise(moments_s))

@@ -1,7 +1,6 @@
 """A gateway or api of this checkout as a child: started, its ready line awaited, killed, stopped, its output kept."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -143,11 +142,11 @@ class ChildProcess:
 
     def freeze(self) -> None:
         """SIGSTOP."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._started.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """SIGCONT."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._started.send_signal(signal.SIGCONT)
 
     def log_tail(self) -> str:
         """The end of what it wrote to stderr."""

@@ -36,7 +36,7 @@ def _side_by_side(workers: int) -> tuple[str, ...]:
     return ("-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder")
 
 
-def _one_by_one(workers: int) -> tuple[str, ...]:
+def _dealt_out(workers: int) -> tuple[str, ...]:
     return ("-n", str(workers), "--dist", "worksteal")
 
 
@@ -64,7 +64,7 @@ class Phase:
 PHASES = (
     Phase("tests", (*_side_by_side(WORKERS), "--ignore", E2E_PLACE)),
     Phase("e2e", (*_side_by_side(WORKERS), E2E_PLACE, "--ignore", TRIALS), budget_s=60),
-    Phase("faults", (*_one_by_one(TRIALS_AT_ONCE), TRIALS), budget_s=200),
+    Phase("faults", (*_dealt_out(TRIALS_AT_ONCE), TRIALS), budget_s=200),
 )
 """Every test is in one of them; the first alone is `--fast`."""
 

@@ -9,7 +9,7 @@ LINGER_ROWS = 40.0
 """What a linger is to gather: with these a batch is large enough, so that at high rates changes are told sooner."""
 
 RATE_AT_ONCE = 3_500.0
-"""Up to this many rows a second a batch leaves at once: CPU is not short, and a map sees the change sooner."""
+"""Up to this many rows a second a batch leaves at once, if CPU is not short: a map sees the change sooner."""
 
 RATE_FULL_LINGER = 5_000.0
 """From here on a batch lingers as long as the two bounds above let it."""
@@ -22,7 +22,9 @@ BUSY_FULL_LINGER = 0.5
 """From here on a batch lingers whatever the rate is, if it gathers anything."""
 
 RATE_WORTH_IT = 500.0
-"""Below this a linger gathers no second row."""
+RATE_WELL_WORTH_IT = 1_000.0
+"""Below the first the longest linger gathers two rows and saves next to nothing; from the second on it may be used in
+full."""
 
 MEMORY_S = 0.2
 """Rate and load are those of the last fifth of a second, roughly."""
@@ -50,8 +52,13 @@ class Pace:
 
     def linger_s(self) -> float:
         """Seconds to leave the sockets alone before the next batch is read."""
-        share = (self.rows_per_s - RATE_AT_ONCE) / (RATE_FULL_LINGER - RATE_AT_ONCE)
-        if self.rows_per_s > RATE_WORTH_IT:
-            share = max(share, (self.busy - BUSY_AT_ONCE) / (BUSY_FULL_LINGER - BUSY_AT_ONCE))
+        by_rate = _between(RATE_AT_ONCE, self.rows_per_s, RATE_FULL_LINGER)
+        by_load = _between(BUSY_AT_ONCE, self.busy, BUSY_FULL_LINGER)
+        worth_it = _between(RATE_WORTH_IT, self.rows_per_s, RATE_WELL_WORTH_IT)
         longest_s = min(LINGER_MAX_S, LINGER_ROWS / max(self.rows_per_s, 1.0))
-        return longest_s * min(1.0, max(0.0, share))
+        return longest_s * max(by_rate, by_load * worth_it)
+
+
+def _between(low: float, value: float, high: float) -> float:
+    """0 at `low` and below, 1 at `high` and above."""
+    return min(1.0, max(0.0, (value - low) / (high - low)))

@@ -32,7 +32,7 @@ settings.load_profile("few" if os.environ.get("LATCHKEY_EXAMPLES") == "few" else
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Every test runs on the loop that gateway and API run on: another tells of sockets in other ways."""
+    """Every async test runs on the loop that gateway and API run on: another tells of sockets in other ways."""
     return {"uvloop": uvloop.new_event_loop}
 
 

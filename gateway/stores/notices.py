@@ -87,5 +87,6 @@ class Notices:
                     break
             with deadline(connection, ANSWER_WITHIN_S):
                 await connection.execute("select 1")
+            connection.hear()
         if connection.failure is not None:
             raise connection.failure

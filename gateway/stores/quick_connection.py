@@ -15,7 +15,7 @@ Texts = list[tuple[bytes | None, ...]]
 """Rows as PostgreSQL writes them as text; None is null."""
 
 _BINARY: Final = 1
-_READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
+_READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 _LOOKED_FOR: Final = select.POLLIN | select.POLLOUT
 
 
@@ -59,6 +59,7 @@ class QuickConnection(AsyncConnection[tuple[Any, ...]]):
     async def close(self) -> None:
         """At once; what is under way at the server happens or not."""
         self._forget()
+        self._tell(Ready.RW)
         await super().close()
 
     async def call(
@@ -85,8 +86,10 @@ class QuickConnection(AsyncConnection[tuple[Any, ...]]):
             return await self.wait(_answer(self.pgconn, None))
 
     def hear(self) -> None:
-        """From here on `add_notify_handler` hears of notices as they come, not only with the next answer."""
+        """From here on `add_notify_handler` hears of notices as they come, not only with the next answer. To be said
+        again after each question: what came right behind its answer may have been the last call of the reader."""
         self._watch(self.pgconn.socket)
+        asyncio.get_running_loop().call_soon(self._readable)
 
     async def _prepared_as(self, statement: bytes) -> bytes:
         name = self._statements.get(statement)
@@ -103,14 +106,15 @@ class QuickConnection(AsyncConnection[tuple[Any, ...]]):
         self._watch(fileno)
         # Before every wait: once a connection was reset, uvloop's reader is called a single time, however much there
         # is still to be read. And a socket that is to be written to nearly always can be.
-        if now := self._ready_now() & wanted:
-            if now == Ready.R:
-                # A long answer that comes as fast as it is read leaves the others their turn.
-                await asyncio.sleep(0)
+        now = self._ready_now() & wanted
+        if now & Ready.W:
             return Ready(now)
         loop = asyncio.get_running_loop()
         awaited: asyncio.Future[Ready] = loop.create_future()
         self._awaited = awaited
+        if now:
+            # A long answer that comes as fast as it is read leaves the others their turn.
+            loop.call_soon(self._tell, Ready.R)
         writing = wanted & Wait.W
         if writing:
             loop.add_writer(fileno, self._tell, Ready.W)
@@ -147,23 +151,24 @@ class QuickConnection(AsyncConnection[tuple[Any, ...]]):
         if self._awaited is not None:
             self._tell(Ready.R)
             return
+        if self._watched < 0 or not self._ready_now() & Ready.R:
+            return
         # Nothing was asked: a notice, or the end.
-        while self._watched >= 0 and self._ready_now() & Ready.R:
-            try:
-                self.pgconn.consume_input()
-            except psycopg.Error:
-                self._forget()
-                self.lost.set()
-            self._tell_notices()
-
-    def _tell_notices(self) -> None:
-        while not self.closed and (notice := self.pgconn.notifies()) is not None:
+        try:
+            self.pgconn.consume_input()
+        except psycopg.Error:
+            self._forget()
+            self.lost.set()
+            return
+        while (notice := self.pgconn.notifies()) is not None:
             try:
                 if self.pgconn.notify_handler is not None:
                     self.pgconn.notify_handler(notice)
             except Exception as error:
                 self.failure = error
                 self.lost.set()
+        # Whether there is more, for the same reason as before a wait; a flood leaves the others their turn.
+        asyncio.get_running_loop().call_soon(self._readable)
 
 
 def _prepare(pgconn: abc.PGconn, name: bytes, statement: bytes) -> PQGen[None]:

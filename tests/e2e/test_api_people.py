@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from api.auth.api_keys import new_key
+from cli.servers.spawn import spawn
 from cli.stack import Stack
 from gateway.people import KnownKey
 from gateway.stores.api_keys import create_key, revoke_key
@@ -39,7 +40,8 @@ def api(
         LATCHKEY_PERSON_HASH_KEY=HASH_KEY,
         LATCHKEY_LOG_LEVEL="debug",
     )
-    with running("api", environment, tmp_path) as process:
+    # As a person starts it: a fork has no arguments of its own to look at.
+    with running("api", environment, tmp_path, spawn=spawn) as process:
         yield process
 
 

@@ -159,8 +159,8 @@ def test_a_second_gateway_waits_for_the_leases_of_the_first(
 ) -> None:
     name = {"LATCHKEY_GATEWAY_NAME": "gateway-2"}
     standby = GatewayRig(rig.stack, rig.dsn, tmp_path / "standby", rig.devices, settings=name)
-    standby.process.start()
     try:
+        standby.process.start()
         assert any(reason.startswith("lanes not held") for reason in standby.reasons())
         rig.wait_stored(speaker.report_all(rig.devices, range(1, 5)))
         assert rig.process.stop() == 0

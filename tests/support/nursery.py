@@ -1,16 +1,21 @@
 """Gateway and API as forks of one process that has loaded them: a test that starts many does not load each anew.
 
 They are processes like others, to kill, freeze and look at, but for their command line, which is the parent's. What is
-about starting itself, or about arguments, starts them as a person does.
+about starting itself, or about arguments, starts them as a person does. (The parent loads what it finds from the
+folder in which the first fork was asked for; what it does not find, each fork loads.)
 """
 
+import atexit
 import ctypes
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -22,6 +27,13 @@ _PR_SET_PDEATHSIG = 1
 
 _nursery = multiprocessing.get_context("forkserver")
 _nursery.set_forkserver_preload(list(LOADED))
+
+
+@atexit.register
+def _end_all() -> None:
+    """Before multiprocessing, whose own hook is older, waits for whatever a test has left behind."""
+    for left in multiprocessing.active_children():
+        left.kill()
 
 
 class Fork:
@@ -48,8 +60,10 @@ class Fork:
         return code
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
+        # The nursery reaps it first and tells us after.
+        with suppress(ProcessLookupError):
+            if self.poll() is None:
+                os.kill(self.pid, number)
 
 
 def forked(
@@ -67,8 +81,13 @@ def forked(
 
 def _live(arguments: list[str], folder: str, environment: dict[str, str], out: str, log: str) -> None:
     os.setsid()
-    # The nursery ends with the test process, and we with the nursery.
+    # The nursery ends with the test process, and we with the nursery: it sees that end once nobody else holds the pipe
+    # that tells it, which every child is given.
+    nursery = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]  # it has no other name
+    if os.getppid() != nursery:
+        return
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

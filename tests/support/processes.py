@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.child_process import ChildProcess
+from cli.child_process import ChildProcess, Spawn
 from cli.tokens import token_of
 from tests.support.nursery import forked
 
@@ -19,10 +19,10 @@ def bearer(process: ChildProcess, role: str = "operator_admin", *, operator_id: 
 
 @contextmanager
 def running(
-    verb: str, environment: Mapping[str, str], folder: Path, *arguments: str
+    verb: str, environment: Mapping[str, str], folder: Path, *arguments: str, spawn: Spawn = forked
 ) -> Iterator[ChildProcess]:
     """A ready `gateway` or `api`, ended at the end. Two of one verb need two folders."""
-    process = ChildProcess([verb, *arguments], environment, folder, spawn=forked)
+    process = ChildProcess([verb, *arguments], environment, folder, spawn=spawn)
     try:
         yield process.start()
     finally:

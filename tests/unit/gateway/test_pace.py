@@ -30,10 +30,11 @@ def test_a_burst_is_forgotten_within_a_second() -> None:
 
 
 def test_a_machine_that_is_short_of_cpu_lingers_at_any_rate_that_gathers_something() -> None:
-    assert paced(1_000, busy=0.2).linger_s() == 0.0
-    assert 0.0 < paced(1_000, busy=0.4).linger_s() < LINGER_MAX_S
-    assert paced(1_000, busy=BUSY_FULL_LINGER + 0.1).linger_s() == LINGER_MAX_S
+    assert paced(1_200, busy=0.2).linger_s() == 0.0
+    assert 0.0 < paced(1_200, busy=0.4).linger_s() < LINGER_MAX_S
+    assert paced(1_200, busy=BUSY_FULL_LINGER + 0.1).linger_s() == LINGER_MAX_S
     assert paced(RATE_WORTH_IT - 100, busy=1.0).linger_s() == 0.0
+    assert 0.0 < paced(RATE_WORTH_IT + 200, busy=1.0).linger_s() < LINGER_MAX_S
 
 
 def test_what_was_used_before_the_first_batch_is_not_load() -> None:
