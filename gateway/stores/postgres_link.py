@@ -23,6 +23,9 @@ DEADLINE_S = 10.0
 STATEMENT_TIMEOUT_S = 8.0
 """Below the deadline, so that a server that is only slow says so itself."""
 
+TIMER_STEP_S = 0.005
+"""uvloop's timers are of whole milliseconds, and may come before their time by its own clock."""
+
 CONNECT_TIMEOUT_S = 4
 MAX_PAUSE_S = 1.0
 """Between attempts to connect: the first commit follows within 5 s once the server accepts again."""
@@ -95,7 +98,7 @@ class PostgresLink:
             except (psycopg.Error, OSError) as error:
                 await self._discard()
                 why = f"{type(error).__name__}: {error}"
-                if loop.time() >= end_s:
+                if loop.time() > end_s - TIMER_STEP_S:
                     why = f"no answer from PostgreSQL within {deadline_s:g} s"
                 raise StoreUnavailable(f"{self._name}: {why}") from error
             except BaseException:
