@@ -90,10 +90,9 @@ class DurableUnlocks:
         assert row is not None
         self._device_no, self._operator_id, self._device_id, self._model = row
         self._seq = 0
-        self._head: tuple[int, bytes] = self._ask("select audit_no, hash from audit_head").fetchone() or (
-            0,
-            b"",
-        )
+        head = self._ask("select audit_no, hash from audit_head").fetchone()
+        assert head is not None
+        self._head: tuple[int, bytes] = (head[0], head[1])
 
     def one(self) -> tuple[float, ...]:
         """Seconds of each of the four transactions."""

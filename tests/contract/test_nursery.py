@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,12 @@ def test_none_outlives_the_process_that_asked_for_it(
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        if then == "wait":
-            os.kill(parent.pid, signal.SIGKILL)
-        parent.wait(60)
-    until(lambda: is_gone(pid), what="the fork is gone")
+        try:
+            if then == "wait":
+                parent.kill()
+            parent.wait(60)
+            until(lambda: is_gone(pid), what="the fork is gone")
+        finally:
+            parent.kill()
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

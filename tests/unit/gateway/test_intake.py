@@ -1,7 +1,7 @@
 """Batches leave at once when idle, one at a time, and again and again while a store is away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +10,7 @@ from gateway import intake
 from gateway.clock import SystemClock
 from gateway.intake import AlwaysOpen, Intake
 from gateway.pace import Pace
-from gateway.ports import StoreUnavailable
+from gateway.ports import Clock, StoreUnavailable
 from tests.support.waiting import until_async
 
 
@@ -66,13 +66,32 @@ class Lookout:
         self.shown += items
 
 
+class SteppedClock(SystemClock):
+    """Seconds pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.s
+
+
 @asynccontextmanager
 async def running(
     lookout: Lookout | None = None,
+    *,
+    clock: Clock | None = None,
+    worked_s: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[tuple[Intake[int], Flow, CountingValve]]:
     flow, valve = Flow(), CountingValve()
     collecting: Intake[int] = Intake(
-        flow, valve, SystemClock(), chance=lambda: 0.0, of="items", ahead=lookout
+        flow,
+        valve,
+        clock or SystemClock(),
+        chance=lambda: 0.0,
+        of="items",
+        ahead=lookout,
+        worked_s=worked_s,
     )
     task = asyncio.create_task(collecting.run())
     try:
@@ -102,6 +121,23 @@ async def test_under_load_nothing_is_read_while_a_batch_is_in_flight(monkeypatch
         assert not valve.is_open
         flow.gate.set()
         await until_async(lambda: valve.is_open)
+
+
+@pytest.mark.parametrize(("busy", "reads_on"), [(0.1, True), (0.9, False)])
+async def test_a_thread_that_is_short_of_cpu_gathers_at_a_rate_that_is_not_high(
+    busy: float, reads_on: bool
+) -> None:
+    clock = SteppedClock()
+    async with running(clock=clock, worked_s=lambda: clock.s * busy) as (collecting, flow, valve):
+        for _ in range(10):
+            clock.s += 0.2
+            collecting.take([1] * 400, 10)
+            await until_async(lambda: collecting.pending == 0)
+        flow.gate.clear()
+        clock.s += 0.2
+        collecting.take([2], 10)
+        await until_async(lambda: flow.attempts == 11)
+        assert valve.is_open is reads_on
 
 
 async def test_an_idle_intake_reads_on_within_its_budget_while_a_batch_is_in_flight() -> None:
