@@ -15,6 +15,7 @@ from gateway.command_wiring import CommandParts
 from gateway.counting import MetricCounters
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
 from gateway.ingest.evidence_ahead import EvidenceAhead
+from gateway.ingest.evidence_at_once import EvidenceAtOnce
 from gateway.ingest.newcomers import Newcomers
 from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
 from gateway.ingest.quotas import ReportQuotas
@@ -128,13 +129,15 @@ class Gateway:
             self.commands.evidence,
             Newcomers(self.settings.registrations_per_hour, counters),
         )
+        ahead = EvidenceAhead(stores.registry, self.commands.evidence)
+        self.at_once = EvidenceAtOnce(stores.registry, ahead, self.commands.open.is_awaited)
         self.reports: Intake[Arrived] = Intake(
             self._take_reports,
             self,
             clock,
             chance=self.chance,
             of="reports",
-            ahead=EvidenceAhead(stores.registry, self.commands.evidence),
+            ahead=ahead,
             worked_s=worked_s,
         )
         self.hellos: Intake[ArrivedHello] = Intake(
@@ -149,6 +152,7 @@ class Gateway:
             arrived = self._without_malformed(arrived)
         if arrived:
             self.reports.take(arrived, size_bytes)
+            self.at_once.heard(arrived)
 
     def took_hellos(self, hellos: list[ArrivedHello]) -> None:
         if self.hellos.pending > MAX_PENDING_HELLOS:

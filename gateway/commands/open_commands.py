@@ -11,7 +11,7 @@ from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import shard_of
 from gateway.command_ports import CommandRecord, HeardAck, TimelineEntry
 from gateway.commands.in_flight import WATCH_MS, Flight, Probe, deadline_of, next_frame_ms
-from gateway.core.command import SETTLED, Phase
+from gateway.core.command import OUT, SETTLED, Phase
 
 
 class OpenCommand(Struct):
@@ -96,6 +96,10 @@ class OpenCommands:
     def of_device(self, device_no: int) -> list[OpenCommand]:
         """In the order they became known."""
         return [self._by_id[command_id] for command_id in self._by_device.get(device_no, ())]
+
+    def is_awaited(self, device_no: int) -> bool:
+        """Whether one of this device's commands is out: somebody may be waiting for what its sensors show."""
+        return any(one.record.phase in OUT for one in self.of_device(device_no))
 
     def learn(self, record: CommandRecord) -> OpenCommand:
         """What the store says now; an older word than the one known changes nothing."""

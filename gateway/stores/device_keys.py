@@ -31,7 +31,12 @@ _LOAD = b"""
     order by device_no, key_no desc
 """
 _NOW = b"select clock_timestamp()"
-_CHANGED = b"select distinct device_no from device_key where changed_at > %s limit %s"
+# A transaction's rows appear all at once, so keys read after one was heard of need not be read again.
+_CHANGING = b"select distinct xmin::text::bigint from device_key where changed_at > %s"
+_CHANGED = b"""
+    select distinct device_no from device_key
+    where changed_at > %s and xmin::text::bigint = any(%s) limit %s
+"""
 _WRAPPINGS = b"select wrapped_by, count(*) from device_key group by wrapped_by order by wrapped_by"
 
 log = telemetry.logger()
@@ -54,6 +59,8 @@ class PostgresDeviceKeys:
         self._held: Bounded[int, tuple[_Held, ...]] = Bounded(MAX_DEVICES)
         """Empty for a device that has none."""
         self._looked_at: datetime | None = None
+        self._heard: frozenset[int] = frozenset()
+        """Transactions of the last look: what they changed is forgotten, or was read after them."""
         self._changes = 0
         """Counts the looks that found something: what was read before one may be old."""
 
@@ -94,8 +101,10 @@ class PostgresDeviceKeys:
         """Forgets the keys of devices whose keys changed. Raises StoreUnavailable."""
         ((now,),) = await self._link.rows(_NOW, ())
         since = (self._looked_at or now) - OVERLAP
-        changed = await self._link.rows(_CHANGED, (since, FORGET_ALL))
-        self._looked_at = now
+        changing = frozenset(row[0] for row in await self._link.rows(_CHANGING, (since,)))
+        unheard = list(changing - self._heard)
+        changed = await self._link.rows(_CHANGED, (since, unheard, FORGET_ALL)) if unheard else []
+        self._looked_at, self._heard = now, changing
         self._changes += bool(changed)
         if len(changed) == FORGET_ALL:
             self._held.clear()

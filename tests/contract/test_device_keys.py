@@ -90,6 +90,19 @@ async def test_memory_answers_until_a_look_finds_a_change(
     assert await keys.load(devices[:1]) == {devices[0]: [key(1)]}
 
 
+async def test_a_change_is_read_again_once_and_not_at_every_look(
+    database: str, devices: list[int], keys: PostgresDeviceKeys
+) -> None:
+    put(database, devices[0], key(1))
+    await keys.refresh()
+    assert await keys.load(devices[:1]) == {devices[0]: [key(1)]}
+    with psycopg.connect(database) as connection:
+        # Whoever asks for it from here on fails.
+        connection.execute("alter table device_key rename column wrapped to out_of_reach")
+    await keys.refresh()
+    assert await keys.load(devices[:1]) == {devices[0]: [key(1)]}
+
+
 async def test_a_key_that_cannot_be_unwrapped_costs_only_its_device(
     database: str, devices: list[int], keys: PostgresDeviceKeys
 ) -> None:
