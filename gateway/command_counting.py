@@ -42,14 +42,14 @@ class MetricCommandCounters:
         self._firmwares = Labels(MAX_FIRMWARES)
 
     def issued(self, outcome: str) -> None:
-        telemetry.WISHES.labels(outcome).inc()
+        telemetry.series(telemetry.WISHES, outcome).inc()
 
     def ended(self, command: CommandRecord) -> None:
-        telemetry.COMMANDS.labels(command.kind.name.lower(), command.phase.value).inc()
+        telemetry.series(telemetry.COMMANDS, command.kind.name.lower(), command.phase.value).inc()
         if command.phase is Phase.CONFIRMED and command.settled_ms is not None:
             labels = (self._models.name(command.model), self._firmwares.name(command.firmware))
             took_s = max(0, command.settled_ms - command.issued_ms) / 1000
-            telemetry.COMMAND_SECONDS.labels(*labels).observe(took_s)
+            telemetry.series(telemetry.COMMAND_SECONDS, *labels).observe(took_s)
 
     def incident(self, kind: str) -> None:
         telemetry.INCIDENTS.labels(kind).inc()
@@ -59,7 +59,7 @@ class MetricCommandCounters:
         telemetry.BAD_ACKS.labels(reason if reason in REFUSED_ACKS else OTHER).inc()
 
     def sent(self, *, again: bool) -> None:
-        telemetry.COMMAND_FRAMES.labels("again" if again else "first").inc()
+        telemetry.series(telemetry.COMMAND_FRAMES, "again" if again else "first").inc()
 
     def open_now(self, count: int) -> None:
         telemetry.COMMANDS_OPEN.set(count)

@@ -1,6 +1,6 @@
 """What commands need of the world: where they are kept, keys, and the wire they leave by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -191,12 +191,19 @@ class CommandStore(Protocol):
         """Those that were sent and settled since then: a device may still execute one again, or after all."""
 
     async def claim(
-        self, commands: Sequence[CommandRecord], owner: str, leases: Mapping[int, int], at_ms: int
+        self,
+        commands: Sequence[CommandRecord],
+        owner: str,
+        leases: Mapping[int, int],
+        at_ms: int,
+        *,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Sequence[CommandRecord]:
         """Those now SENT: were ISSUED, not past `not_after` by the database's own clock too, and the lane is
         still `owner`'s with that lease number, compared and set in one transaction; by phase, not by revision,
         which rises by one. Sets `sent_ms` and `lease_no`, adds the line `claimed`. Committed on return. When it
-        raises, they may be SENT all the same."""
+        raises, they may be SENT all the same. `meanwhile` is called once while the store works, before it is known
+        whether anything is claimed; not where nothing can be."""
 
     async def move(self, moves: Sequence[Move]) -> Mapping[UUID, CommandRecord]:
         """Those that moved, as they are now; the others were moved by someone else. One transaction, with

@@ -25,7 +25,7 @@ class MetricCounters:
             telemetry.NEWEST_COMMITTED.set(newest_received_ms / 1000)
 
     def batch_applied(self, *, advanced: int, repeated: int, late: int, announced: int) -> None:
-        telemetry.REPORTS.labels("advanced").inc(advanced)
+        telemetry.series(telemetry.REPORTS, "advanced").inc(advanced)
         if repeated or late:
             telemetry.REPORTS.labels("repeated").inc(repeated)
             telemetry.REPORTS.labels("late").inc(late)

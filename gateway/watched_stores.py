@@ -40,7 +40,7 @@ class Watch:
         except StoreUnavailable as error:
             self._note(str(error) or "no answer")
             raise
-        telemetry.STORE_SECONDS.labels(name).observe(self._clock.monotonic_s() - began_s)
+        telemetry.series(telemetry.STORE_SECONDS, name).observe(self._clock.monotonic_s() - began_s)
         if self.away:
             self._note("")
         return given

@@ -151,8 +151,9 @@ class Gateway:
         if self.reports.pending_bytes > MAX_PENDING_BYTES:
             arrived = self._without_malformed(arrived)
         if arrived:
-            self.reports.take(arrived, size_bytes)
+            # In this order: who waits is looked after first, and while the store is at that the batch is made.
             self.at_once.heard(arrived)
+            self.reports.take(arrived, size_bytes)
 
     def took_hellos(self, hellos: list[ArrivedHello]) -> None:
         if self.hellos.pending > MAX_PENDING_HELLOS:

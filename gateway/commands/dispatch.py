@@ -215,10 +215,16 @@ class Dispatch:
         held = {lane: number for lane in lanes if (number := ports.lanes.lease_of(lane)) is not None}
         ids = {record.command_id for record in ready}
         self._doubtful |= ids
-        claimed = await ports.store.claim(ready, ports.owner, held, ports.clock.now_ms())
+        frames: dict[UUID, bytes] = {}
+
+        def sign() -> None:
+            # Nothing of what is signed changes by the claim.
+            frames.update((one.command_id, signed_frame(one, keys[one.command_id])) for one in ready)
+
+        claimed = await ports.store.claim(ready, ports.owner, held, ports.clock.now_ms(), meanwhile=sign)
         self._doubtful -= ids
         for record in claimed:
-            self._begin(record, keys[record.command_id])
+            self._begin(record, frames[record.command_id])
 
     async def _resolve_doubts(self) -> None:
         """This process has not published them, whatever the store has committed."""
@@ -230,16 +236,16 @@ class Dispatch:
             mine = self._ports.lanes.lease_of(shard_of(record.device_id)) == record.lease_no
             held = keys.get(record.device_no)
             if record.phase is Phase.SENT and mine and held:
-                self._begin(record, held[0])
+                self._begin(record, signed_frame(record, held[0]))
         self._doubtful.clear()
 
     # --- frames ----------------------------------------------------------------------------------
 
-    def _begin(self, record: CommandRecord, key: DeviceKey) -> None:
+    def _begin(self, record: CommandRecord, frame: bytes) -> None:
         """In the same turn of the loop as the answer of the store: the deadline and the lane are looked at again."""
         one = self._ports.open.learn(record)
         if one.record.phase is Phase.SENT:
-            one.frame = signed_frame(record, key)
+            one.frame = frame
             once = is_sent_once(record, self._ports.registry.model(record.model))
             one.flight = Flight(self._ports.clock.now_ms(), 0, record.not_after_ms, once)
             self._send(one)

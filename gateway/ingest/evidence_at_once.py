@@ -41,8 +41,6 @@ class EvidenceAtOnce:
         """For ever; ends only by cancellation."""
         while True:
             await self._arrival.wait()
-            # The device's own word came in the same read as often as not: it goes with what its sensors say.
-            await asyncio.sleep(0)
             self._arrival.clear()
             some, self._waiting = self._waiting, []
             try:

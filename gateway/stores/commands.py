@@ -1,6 +1,6 @@
 """Commands as the owner of their lane takes them, moves them and takes them over: one round trip per batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -77,7 +77,13 @@ class PostgresCommands:
         return found[::-1]
 
     async def claim(
-        self, commands: Sequence[CommandRecord], owner: str, leases: Mapping[int, int], at_ms: int
+        self,
+        commands: Sequence[CommandRecord],
+        owner: str,
+        leases: Mapping[int, int],
+        at_ms: int,
+        *,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Sequence[CommandRecord]:
         """Those now SENT, oldest first: were ISSUED, not past `not_after` by the database's clock, and the lane
         is still `owner`'s with that lease number. Committed on return. Raises StoreUnavailable; then they may be
@@ -90,7 +96,7 @@ class PostgresCommands:
         if not asked:
             return []
         arguments = (msgspec.json.encode(asked), owner.encode(), b"%d" % at_ms)
-        claimed = _records(await self._links.call(_CLAIM, arguments))
+        claimed = _records(await self._links.call(_CLAIM, arguments, meanwhile=meanwhile))
         return sorted(claimed, key=lambda command: (command.issued_ms, command.command_id))
 
     async def move(self, moves: Sequence[Move]) -> Mapping[UUID, CommandRecord]:

@@ -40,9 +40,15 @@ class PostgresLinks:
         except TimeoutError:
             raise StoreUnavailable(f"no connection to PostgreSQL was free within {WAIT_S:g} s") from None
 
-    async def call(self, statement: bytes, arguments: Sequence[bytes | None]) -> Texts:
+    async def call(
+        self,
+        statement: bytes,
+        arguments: Sequence[bytes | None],
+        *,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Texts:
         """As `QuickConnection.call`. Raises as `run` does."""
-        return await self.run(lambda connection: connection.call(statement, arguments))
+        return await self.run(lambda connection: connection.call(statement, arguments, meanwhile=meanwhile))
 
     async def close(self) -> None:
         """Closes all connections; the next work would open one again."""

@@ -68,6 +68,17 @@ async def test_a_claim_records_sent_with_the_lease_number(world: World) -> None:
     assert [(line.what, line.phase) for line in lines][-1] == ("claimed", Phase.SENT)
 
 
+async def test_while_a_claim_is_made_the_caller_works_once(world: World) -> None:
+    leases = await world.hold()
+    command = await issued(world)
+    worked: list[str] = []
+    for _ in range(2):
+        await world.store.claim(
+            [command], OWNER, leases, world.now_ms(), meanwhile=lambda: worked.append("worked")
+        )
+    assert worked == ["worked"] * 2, "whether anything was claimed is not known yet"
+
+
 async def test_a_command_is_claimed_once(world: World) -> None:
     leases = await world.hold()
     command = await issued(world)

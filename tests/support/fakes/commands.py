@@ -1,6 +1,6 @@
 """Commands in memory: both sides of the store over one set of rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from msgspec import structs
@@ -103,9 +103,17 @@ class FakeCommands:
         ]
 
     async def claim(
-        self, commands: Sequence[CommandRecord], owner: str, leases: Mapping[int, int], at_ms: int
+        self,
+        commands: Sequence[CommandRecord],
+        owner: str,
+        leases: Mapping[int, int],
+        at_ms: int,
+        *,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Sequence[CommandRecord]:
         await self._interruptions.point("commands.claim")
+        if meanwhile is not None:
+            meanwhile()
         claimed = [
             self._claim(command.command_id, owner, leases, at_ms)
             for command in commands
