@@ -2,31 +2,40 @@
 
 Two kinds of commits. One of a single row says what a sync of the disk costs; on a machine whose disk acknowledges
 from a cache that is nearly nothing, and tells little about a line whose point is what it leaves behind. So the ratio
-is against the ping-pong plus the commits of the very rows that one unlock leaves, four transactions one after the
-other, since each must be durable before the next may begin: the order with its key, fence, first lines and place in
-the chain of the audit log; that it is being sent; the report; the settlement. Plain inserts and updates, written by
-hand, over one blocking connection with prepared statements, each transaction one pipeline and so one way there and
-back: no function, no notice, no question and nobody waiting.
+is against the ping-pong plus the commits of the very rows that one unlock leaves before it is answered, three
+transactions one after the other, since each must be durable before the next may begin: the order with its key, fence,
+first lines and place in the chain of the audit log; that it is being sent; the settlement. (The report is stored too,
+beside the last of them, and nobody waits for that.) Plain inserts and updates, written by hand, over one blocking
+connection with prepared statements, each transaction one pipeline and so one way there and back: no function, no
+notice, no question and nobody waiting.
 """
 
 import asyncio
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+import uvloop
 from mqtt5 import ConnectPacket, PublishPacket
 
 from bench.answering_fleet import ECHO_FROM, ECHO_TO
+from bench.load_rig import LOAD_MODEL
 from bench.mqtt_peer import MqttPeer
+from bench.result import percentile
 from cli.stack import Stack
+from firmware_protocol.messages import DeviceId
+from gateway.stores.migrate import migrate
+from gateway.stores.registration import NewDevice, bulk_register
 
 PAYLOAD = bytes(120)
 """As long as a signed unlock."""
 
-_STEPS = ("order", "sent", "report", "settlement")
+_STEPS = ("order", "sent", "settlement")
 
 
 class Pinger(MqttPeer):
@@ -49,7 +58,7 @@ class Pinger(MqttPeer):
 
 
 async def ping_pongs(stack: Stack, count: int) -> list[float]:
-    """Seconds of each, sorted; the fleet of the run is the one that answers."""
+    """Seconds of each; the fleet of the run is the one that answers."""
     broker = stack.broker
     packet = ConnectPacket(
         "bench-pinger",
@@ -63,22 +72,19 @@ async def ping_pongs(stack: Stack, count: int) -> list[float]:
     )
     try:
         await pinger.subscribed
-        return sorted([await pinger.ping() for _ in range(count)])
+        return [await pinger.ping() for _ in range(count)]
     finally:
         transport.close()
 
 
-def bare_commits(dsn: str, count: int) -> list[float]:
-    """Seconds of each one-row transaction, sorted, as durable as those of the gateway."""
+def bare_commits(connection: psycopg.Connection, count: int) -> list[float]:
+    """Seconds of each one-row transaction, as durable as those of the gateway; in the table `bare_commit`."""
     took_s = []
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("create table if not exists bare_commit (n bigint, at timestamptz default now())")
-        for number in range(count):
-            begin_s = time.perf_counter()
-            connection.execute("insert into bare_commit (n) values (%s)", (number,), prepare=True)
-            took_s.append(time.perf_counter() - begin_s)
-        connection.execute("drop table bare_commit")
-    return sorted(took_s)
+    for number in range(count):
+        begin_s = time.perf_counter()
+        connection.execute("insert into bare_commit (n) values (%s)", (number,), prepare=True)
+        took_s.append(time.perf_counter() - begin_s)
+    return took_s
 
 
 class DurableUnlocks:
@@ -95,11 +101,11 @@ class DurableUnlocks:
         self._head: tuple[int, bytes] = (head[0], head[1])
 
     def one(self) -> tuple[float, ...]:
-        """Seconds of each of the four transactions."""
+        """Seconds of each of the three transactions."""
         self._seq += 1
         command_id = uuid4()
         moments_s = [time.perf_counter()]
-        for step in (self._order, self._send, self._report, self._settle):
+        for step in (self._order, self._send, self._settle):
             # Without a begin: what stands before one sync of a pipeline is one transaction, and one way there and back.
             with self._connection.pipeline():
                 step(command_id)
@@ -140,13 +146,6 @@ class DurableUnlocks:
         )
         self._tell(command_id, "claimed")
 
-    def _report(self, command_id: UUID) -> None:
-        self._ask(
-            "insert into report (device_no, operator_id, boot, seq, at, received_at, clock_suspect, kept, frame)"
-            " values (%s, %s, 1, %s, now(), now(), false, false, %s)",
-            self._device_no, self._operator_id, self._seq, PAYLOAD,
-        )  # fmt: skip
-
     def _settle(self, command_id: UUID) -> None:
         self._ask(
             "update command set phase = 'confirmed', revision = 3, settled_at = now() where command_id = %s",
@@ -165,11 +164,50 @@ class DurableUnlocks:
         return self._connection.execute(sql.encode(), arguments, prepare=True)
 
 
-def durable_unlocks(dsn: str, count: int) -> dict[str, list[float]]:
-    """Seconds of each, sorted, by step and as `all`; in a migrated database with a device, which holds rows then
-    that no gateway wrote."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        bare = DurableUnlocks(connection)
-        took_s = [bare.one() for _ in range(count)]
-    steps = {step: sorted(one[place] for one in took_s) for place, step in enumerate(_STEPS)}
-    return {**steps, "all": sorted(map(sum, took_s))}
+class UnlockFloors:
+    """Samples of all of them, a few at a time between those of what is measured: a machine that others use too is not
+    the same from one second to the next."""
+
+    def __init__(self, stack: Stack, connection: psycopg.Connection) -> None:
+        self._stack = stack
+        self._connection = connection
+        self._durable = DurableUnlocks(connection)
+        self._pings_s: list[float] = []
+        self._commits_s: list[float] = []
+        self._unlocks_s: list[tuple[float, ...]] = []
+
+    @classmethod
+    @contextmanager
+    def open(cls, stack: Stack) -> "Iterator[UnlockFloors]":
+        """In a database of its own: its rows are nobody's."""
+        dsn = stack.create_database()
+        try:
+            migrate(dsn, "require" if stack.postgres.timescale else "off")
+            with psycopg.connect(dsn) as connection:
+                bulk_register(connection, [LOAD_MODEL], [NewDevice(DeviceId("floor-1"), LOAD_MODEL.model)])
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute("create table bare_commit (n bigint, at timestamptz default now())")
+                yield cls(stack, connection)
+        finally:
+            stack.postgres.drop_database(dsn)
+
+    def sample(self, count: int) -> None:
+        """So many of each."""
+        self._pings_s += uvloop.run(ping_pongs(self._stack, count))
+        self._commits_s += bare_commits(self._connection, count)
+        self._unlocks_s += [self._durable.one() for _ in range(count)]
+
+    def medians_ms(self) -> dict[str, float]:
+        """By name; `idle_p50_ms` is that of the whole."""
+        steps = dict(zip(_STEPS, zip(*self._unlocks_s, strict=True), strict=True))
+        durable = {**steps, "all": tuple(map(sum, self._unlocks_s))}
+        ping_ms = percentile(sorted(self._pings_s), 0.5) * 1000
+        found = {
+            "ping_pong_p50_ms": ping_ms,
+            "commit_p50_ms": percentile(sorted(self._commits_s), 0.5) * 1000,
+            **{
+                f"durable_{name}_p50_ms": percentile(sorted(took), 0.5) * 1000
+                for name, took in durable.items()
+            },
+        }
+        return {**found, "idle_p50_ms": ping_ms + found["durable_all_p50_ms"]}

@@ -124,6 +124,11 @@ class Intake(Generic[Item]):
         if self.pending_bytes > BYTE_BUDGET:
             self._close_valve()
 
+    def let_in(self) -> None:
+        """Reads now what would be read at the end of a cycle: somebody waits for what may come."""
+        if not (self._draining or self.failure or self.pending_bytes > BYTE_BUDGET):
+            self._open_valve()
+
     def drain(self) -> None:
         """Reads nothing more; `run` returns when everything is stored."""
         self._draining = True

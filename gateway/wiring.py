@@ -140,6 +140,7 @@ class Gateway:
             ahead=ahead,
             worked_s=worked_s,
         )
+        self.commands.dispatch.published = self.reports.let_in
         self.hellos: Intake[ArrivedHello] = Intake(
             self._take_hellos, AlwaysOpen(), clock, chance=self.chance, of="hellos"
         )

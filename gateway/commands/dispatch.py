@@ -16,6 +16,7 @@ from gateway.commands.frames import (
     needs_probe,
     probe_frame,
     probe_id,
+    sign_all,
     signed_frame,
 )
 from gateway.commands.in_flight import (
@@ -40,7 +41,6 @@ POLL_MS = 1_000
 
 RECONCILE_MS = 10_000
 """Finds what a claim left behind whose answer was lost, and what a person ended."""
-
 
 SWEEP_MS = 250
 """Between two walks over all that is open: what is new has its first copy and its deadline later than that."""
@@ -70,6 +70,8 @@ class Dispatch:
     def __init__(self, ports: DispatchPorts) -> None:
         self.opened: Callable[[frozenset[int]], None] = lambda lanes: None
         """Hears of lanes whose open commands are known: from here on no evidence for them is missed."""
+        self.published: Callable[[], None] = lambda: None
+        """Called when a frame has left: its device will answer."""
         self._ports = ports
         self._moving = MovePorts(ports.store, ports.open, ports.counters)
         self._to_open: set[int] = set()
@@ -122,9 +124,8 @@ class Dispatch:
 
     async def write_lines(self) -> None:
         """What no move has written yet, before the process ends. Raises StoreUnavailable."""
-        await tell(
-            {one.record.command_id: nothing_more for one in self._ports.open if one.lines}, self._moving
-        )
+        tellings = {one.record.command_id: nothing_more for one in self._ports.open if one.lines}
+        await tell(tellings, self._moving)
 
     # --- lanes -----------------------------------------------------------------------------------
 
@@ -201,10 +202,10 @@ class Dispatch:
 
     def _ask(self, one: OpenCommand, key: DeviceKey) -> None:
         ports, now_ms, record = self._ports, self._ports.clock.now_ms(), one.record
+        topic = command_topic(record.device_id)
         number = one.probe.number + 1 if one.probe is not None else 1
         frame = probe_frame(record, number, key)
-        lane = shard_of(record.device_id)
-        if ports.link.publish_command(lane, command_topic(record.device_id), frame, tag=None):
+        if ports.link.publish_command(shard_of(record.device_id), topic, frame, tag=None):
             ports.open.asked(probe_id(record, number), record.command_id, Probe(number, now_ms))
             one.add_line(now_ms, "probed", number=number)
 
@@ -216,11 +217,7 @@ class Dispatch:
         ids = {record.command_id for record in ready}
         self._doubtful |= ids
         frames: dict[UUID, bytes] = {}
-
-        def sign() -> None:
-            # Nothing of what is signed changes by the claim.
-            frames.update((one.command_id, signed_frame(one, keys[one.command_id])) for one in ready)
-
+        sign = partial(sign_all, ready, keys, frames)  # nothing of what is signed changes by the claim
         claimed = await ports.store.claim(ready, ports.owner, held, ports.clock.now_ms(), meanwhile=sign)
         self._doubtful -= ids
         for record in claimed:
@@ -279,6 +276,7 @@ class Dispatch:
         one.flight = structs.replace(flight, frames=flight.frames + 1)
         one.add_line(now_ms, "published_again" if again else "published", copy=flight.frames + 1)
         ports.counters.sent(again=again)
+        self.published()
 
     async def _end_waiting(self) -> None:
         """Deadlines, and lines that nothing else has written."""

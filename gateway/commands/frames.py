@@ -1,5 +1,6 @@
 """The signed frame of a command, always the same for the same command and key."""
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -39,6 +40,13 @@ def signed_frame(command: CommandRecord, key: DeviceKey) -> bytes:
         dict(command.settings),
     )
     return sign_command(order, device_id=command.device_id, key=key)
+
+
+def sign_all(
+    commands: Iterable[CommandRecord], keys: Mapping[UUID, DeviceKey], into: dict[UUID, bytes]
+) -> None:
+    """The frames by command, each with the key of its own."""
+    into.update((one.command_id, signed_frame(one, keys[one.command_id])) for one in commands)
 
 
 def probe_id(command: CommandRecord, number: int) -> UUID:

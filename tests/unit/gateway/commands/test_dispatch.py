@@ -24,6 +24,14 @@ async def test_sent_is_recorded_before_a_byte_leaves() -> None:
     assert order == ["commands.claim:done", "link.publish_command"]
 
 
+async def test_who_reads_reports_hears_of_each_frame_that_has_left() -> None:
+    gateway = CommandGateway()
+    left: list[int] = []
+    gateway.dispatch.published = lambda: left.append(len(gateway.link.published))
+    await gateway.sent()
+    assert left == [1]
+
+
 async def test_the_frame_says_what_was_issued() -> None:
     gateway = CommandGateway()
     command = await gateway.sent()
