@@ -118,7 +118,7 @@ def _idle(bench: _Bench, seconds: float) -> None:
     answers: list[Answer] = []
     result = bench.result
     with UnlockFloors.open(bench.rig.stack) as floors:
-        floors.sample(FLOORS_WARM_UP)
+        floors.warm_up(FLOORS_WARM_UP)
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
             answers += bench.ride(bench.devices(RIDES_AT_ONCE), riders=1)

@@ -19,8 +19,8 @@ class EvidenceSink(Protocol):
 
     async def offer(self, offered: Sequence[Offered]) -> None:
         """Every stored report of such devices, each device once with its own, late and repeated ones too, in the order
-        received, before they are acknowledged. A whole batch at once. What waits for a store that is away is offered
-        too, and again when it is stored. Raises StoreUnavailable."""
+        received, before they are acknowledged. A whole batch at once. What somebody waits for, or what waits for a
+        store that is away, is offered before too, and again when it is stored. Raises StoreUnavailable."""
 
 
 class BootSink(Protocol):

@@ -64,9 +64,9 @@ class Ahead(Protocol[Item_contra]):
 
 class Intake(Generic[Item]):
     """Collects items, and gives them to the flow batch by batch. A batch leaves at once while the gateway is
-    idle, and the sources stay open, within the byte budget; under load they are read once per cycle. While a store is
-    away the batch is kept, nothing is acknowledged, and nothing is read unless somebody looks ahead: then up to the
-    byte budget."""
+    idle, and the sources stay open, within the byte budget; under load they are read once per cycle, unless somebody
+    is let in. While a store is away the batch is kept, nothing is acknowledged, and nothing is read unless somebody
+    looks ahead: then up to the byte budget."""
 
     def __init__(
         self,

@@ -165,8 +165,9 @@ class Gateway:
 
     def took_acks(self, acks: list[ArrivedAck]) -> None:
         self.commands.took_acks(acks)
-        # What its sensors show is right behind what a device says.
-        self.reports.let_in()
+        if any(self.at_once.expects(ack.device_id) for ack in acks):
+            # What its sensors show is right behind what a device says.
+            self.reports.let_in()
 
     def broker_acked(self, tag: UUID, reason: str) -> None:
         self.commands.broker_acked(tag, reason)

@@ -13,6 +13,9 @@ from gateway.command_ports import CommandRecord, HeardAck, TimelineEntry
 from gateway.commands.in_flight import WATCH_MS, Flight, Probe, deadline_of, next_frame_ms
 from gateway.core.command import OUT, SETTLED, Phase
 
+AWAITED = OUT | {Phase.UNCONFIRMED}
+"""Sent, and not settled."""
+
 
 class OpenCommand(Struct):
     """One command in memory; the store is the truth, this is what was last heard of it."""
@@ -98,8 +101,8 @@ class OpenCommands:
         return [self._by_id[command_id] for command_id in self._by_device.get(device_no, ())]
 
     def is_awaited(self, device_no: int) -> bool:
-        """Whether one of this device's commands is out: somebody may be waiting for what its sensors show."""
-        return any(one.record.phase in OUT for one in self.of_device(device_no))
+        """Whether one of this device's commands was sent and is not settled: its sensors have the last word."""
+        return any(one.record.phase in AWAITED for one in self.of_device(device_no))
 
     def learn(self, record: CommandRecord) -> OpenCommand:
         """What the store says now; an older word than the one known changes nothing."""

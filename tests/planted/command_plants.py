@@ -46,6 +46,13 @@ COMMAND_PLANTS = (
         ),
     ),
     Plant(
+        "later_evidence_first",
+        "a bolt that opened and closed again, seen the other way round, is a bolt that stayed closed",
+        "tests/unit/gateway/ingest/test_evidence_at_once.py"
+        "::test_what_a_store_did_not_take_is_heard_before_what_came_later",
+        (Edit("gateway/ingest/evidence_at_once.py", "            return AGAIN_S\n", "            pass\n"),),
+    ),
+    Plant(
         "one_shots_at_qos_1",
         "the broker keeps an unlock for a device that is away, and repeats it",
         f"{FLOW}/test_dispatch.py::test_one_shots_leave_with_qos_0_and_all_others_with_qos_1",

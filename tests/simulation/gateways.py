@@ -15,6 +15,8 @@ from gateway.commands.open_commands import OpenCommands
 from gateway.commands.settle import SettleByEvidence
 from gateway.commands.take_acks import AckPorts, take_acks
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
+from gateway.ingest.evidence_ahead import EvidenceAhead
+from gateway.ingest.evidence_at_once import EvidenceAtOnce
 from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
 from gateway.ingest.silence_wheel import SilenceWheel
 from gateway.ingest.take_hellos import HelloPorts, take_hellos
@@ -103,6 +105,8 @@ class SimGateway:
         self._beliefs = Beliefs(live, lambda shard: rebuild_shard(shard, rebuild), counters)
         wheel = SilenceWheel(clock.now_ms())
         reports = TakeReports(ReportPorts(registry, history, self._beliefs, link, wheel, counters, settle))
+        self.at_once = EvidenceAtOnce(registry, EvidenceAhead(registry, settle), self.open.is_awaited)
+        self._looking = False
         hellos = HelloPorts(registry, link, counters, keys, settle)
         acks = AckPorts(registry, keys, commands, history, link, told, self.open, SomePatience(process))
         self._inboxes: dict[Channel, Inbox[Any]] = {
@@ -178,12 +182,22 @@ class SimGateway:
         item: Arrived | ArrivedHello | ArrivedAck
         if message.channel is Channel.REPORT:
             item = Arrived(lane, message.device_id, decode_report(frame), frame, now_ms, delivery, True)
+            self.at_once.heard([item])
+            if self.at_once.waiting and not self._looking:
+                self._looking = True
+                self.process.run("looks at once", self._look_at_once())
         elif message.channel is Channel.HELLO:
             hello = decode_hello(frame)
             item = ArrivedHello(lane, message.device_id, hello, now_ms, delivery, encoding_of(frame))
         else:
             item = ArrivedAck(lane, message.device_id, frame, message.topic, now_ms, delivery)
         self._inboxes[message.channel].put(item)
+
+    async def _look_at_once(self) -> None:
+        while self.at_once.waiting:
+            if pause_s := await self.at_once.look():
+                await Pause(int(pause_s * 1000))
+        self._looking = False
 
     # --- dispatcher ------------------------------------------------------------------------------
 

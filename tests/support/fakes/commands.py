@@ -112,7 +112,7 @@ class FakeCommands:
         meanwhile: Callable[[], None] | None = None,
     ) -> Sequence[CommandRecord]:
         await self._interruptions.point("commands.claim")
-        if meanwhile is not None:
+        if meanwhile is not None and any(shard_of(command.device_id) in leases for command in commands):
             meanwhile()
         claimed = [
             self._claim(command.command_id, owner, leases, at_ms)

@@ -123,38 +123,6 @@ async def test_under_load_nothing_is_read_while_a_batch_is_in_flight(monkeypatch
         await until_async(lambda: valve.is_open)
 
 
-async def test_who_is_let_in_is_read_in_the_middle_of_a_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pace, "linger_s", lambda self: 0.001)
-    async with running() as (collecting, flow, valve):
-        flow.gate.clear()
-        collecting.take([1], 10)
-        await until_async(lambda: flow.attempts == 1)
-        collecting.let_in()
-        assert valve.is_open
-        collecting.take([2], 10)
-        flow.gate.set()
-        await until_async(lambda: flow.stored == [1, 2] and valve.is_open)
-
-
-async def test_nobody_is_let_in_beyond_the_budget_while_a_store_is_away_or_at_the_end() -> None:
-    async with running() as (collecting, flow, valve):
-        flow.gate.clear()
-        collecting.take([1], intake.BYTE_BUDGET + 1)
-        await until_async(lambda: flow.attempts == 1)
-        collecting.let_in()
-        assert not valve.is_open, "the budget is used up"
-        flow.errors = [StoreUnavailable("history")]
-        flow.gate.set()
-        await until_async(lambda: collecting.failure)
-        collecting.let_in()
-        assert not valve.is_open, "nothing can be stored"
-        flow.errors = []
-        await until_async(lambda: not collecting.pending)
-        collecting.drain()
-        collecting.let_in()
-        assert not valve.is_open, "nothing more is read"
-
-
 @pytest.mark.parametrize(("busy", "reads_on"), [(0.1, True), (0.9, False)])
 async def test_a_thread_that_is_short_of_cpu_gathers_at_a_rate_that_is_not_high(
     busy: float, reads_on: bool

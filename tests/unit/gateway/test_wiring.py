@@ -1,9 +1,14 @@
 """The parts of a gateway, before anything runs."""
 
+import pytest
+
 from firmware_protocol.messages import DeviceId, Hello, Report
 from gateway import wiring
+from gateway.command_ports import ArrivedAck
 from gateway.ports import Arrived, ArrivedHello, Delivery
 from gateway.telemetry import REGISTRY
+from tests.support.fakes.command_gateway import CommandGateway
+from tests.support.fakes.samples import arrived, bike_report
 from tests.support.lonely_gateway import lonely_gateway
 
 
@@ -39,6 +44,24 @@ async def test_the_valve_stops_reports_and_never_hellos() -> None:
     assert gateway.sessions.nows[3].reading
     gateway.open()
     assert gateway.sessions.reports[3].reading
+
+
+async def test_who_waits_at_a_lock_is_heard_before_the_batch_and_let_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = lonely_gateway()
+    commands = CommandGateway()
+    sent = await commands.sent()
+    gateway.commands.open.learn(sent)
+    monkeypatch.setattr(gateway.stores.registry, "known", commands.registry.known)
+    let_in: list[str] = []
+    # A frame that leaves lets in whatever its device answers.
+    assert gateway.commands.dispatch.published == gateway.reports.let_in
+    monkeypatch.setattr(gateway.reports, "let_in", lambda: let_in.append("let in"))
+    for device_id in (sent.device_id, DeviceId("stranger")):
+        gateway.took_reports([arrived(device_id, bike_report(1))], 100)
+        gateway.took_acks([ArrivedAck(3, device_id, b"", "", 0, Delivery("lk-gw-03-now", 1, 1))])
+    assert (gateway.at_once.waiting, gateway.reports.pending, let_in) == (1, 2, ["let in"])
 
 
 async def test_a_flood_of_hellos_is_bounded() -> None:
