@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,21 @@ class Rig:
         raise ProcessLookupError("the gateway has ended")
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """The answer of one statement, which is committed."""
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+        """The answer of one statement, which is committed; a server that recovers is waited for."""
+        with self._connected() as connection:
             cursor = connection.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def _connected(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        found: list[psycopg.Connection[tuple[Any, ...]]] = []
+
+        def came() -> bool:
+            with suppress(psycopg.OperationalError):
+                found.append(psycopg.connect(self.dsn, autocommit=True))
+            return bool(found)
+
+        wait_for("an answer from PostgreSQL", came)
+        return found[0]
 
     def number(self, sql: str) -> int:
         """The one number that a statement answers with."""
@@ -94,17 +105,20 @@ class Rig:
         return wait_for("readiness", self.page.is_ready, within_s=within_s)
 
     def kill_a_backend(self) -> None:
-        """kill -9 of one PostgreSQL backend, which makes the server recover; one in recovery is left alone."""
+        """kill -9 of one PostgreSQL backend, which makes the server cut all others and recover; returns when it has
+        cut them, so that nobody is cut who comes later. One in recovery is left alone."""
         try:
-            with psycopg.connect(self.dsn) as connection:
-                row = connection.execute(
-                    "select pid from pg_stat_activity where datname = current_database()"
-                    " and pid <> pg_backend_pid() order by backend_start limit 1"
-                ).fetchone()
+            connection = psycopg.connect(self.dsn, autocommit=True)
         except psycopg.OperationalError:
             return
-        if row is not None:
-            os.kill(row[0], signal.SIGKILL)
+        with closing(connection):
+            row = connection.execute(
+                "select pid from pg_stat_activity where datname = current_database()"
+                " and pid <> pg_backend_pid() order by backend_start limit 1"
+            ).fetchone()
+            if row is not None:
+                os.kill(row[0], signal.SIGKILL)
+                wait_for("the end of all connections", lambda: _is_cut(connection))
 
     @contextmanager
     def fleet(self, **plan: object) -> Iterator["RunningFleet"]:
@@ -172,3 +186,11 @@ def rigged(stack: Stack, folder: Path, *, devices: int = 200) -> Iterator[Rig]:
             server.start()
         rig.gateway.close()
         stack.postgres.drop_database(dsn)
+
+
+def _is_cut(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    try:
+        connection.execute("select 1")
+    except psycopg.OperationalError:
+        return True
+    return False
