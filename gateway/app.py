@@ -113,6 +113,7 @@ async def working(gateway: Gateway, stop: asyncio.Event) -> AsyncIterator[None]:
                 chores.export_to_broker(gateway),
                 gateway.commands.loop.run(),
                 gateway.at_once.run(),
+                gateway.fresh_ids.run(),
                 gateway.commands.notices.run(),
                 chores.hear_of_devices(gateway),
                 gateway.stores.registry.follow_changes(),

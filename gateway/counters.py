@@ -45,5 +45,8 @@ class IngestCounters(Protocol):
     def fell_silent(self, *, quiet: int, lost: int) -> None:
         """Devices a presence sweep found silent."""
 
+    def shown_anew(self, count: int) -> None:
+        """Bikes that were used and are shown under another public id."""
+
     def shard_rebuilt(self, shard: int, states: int) -> None:
         """A shard of live states was lost and is whole again."""

@@ -68,6 +68,9 @@ class MetricCounters:
         telemetry.FELL_SILENT.labels("quiet").inc(quiet)
         telemetry.FELL_SILENT.labels("lost").inc(lost)
 
+    def shown_anew(self, count: int) -> None:
+        telemetry.SHOWN_ANEW.inc(count)
+
     def shard_rebuilt(self, shard: int, states: int) -> None:
         telemetry.REBUILDS.inc()
         log.warning("shard_rebuilt", lane=shard, states=states)

@@ -193,8 +193,10 @@ class Registry(Protocol):
     async def give_boots(
         self, hellos: Sequence[tuple[DeviceRecord, Hello]], now_ms: int
     ) -> Mapping[DeviceId, DeviceRecord]:
-        """Committed on return: the same power_on_id keeps its boot, a new one gets
-        max(last + 1, unix seconds now)."""
+        """Committed on return: the same power_on_id keeps its boot, a new one gets max(last + 1, unix seconds)."""
+
+    async def give_public_ids(self, used: Sequence[DeviceRecord]) -> Mapping[DeviceId, DeviceRecord]:
+        """Committed on return: each has another public id than in its record here. Returns them as they are."""
 
     async def register_unknown(self, device_id: DeviceId, model: str) -> DeviceRecord | None:
         """Registers when the model allows it; None when it does not."""

@@ -78,6 +78,7 @@ NEWCOMERS_REFUSED = _counter(
 )
 HELLOS_DROPPED = _counter("dropped_hellos", "Hellos beyond the bound; their devices repeat them")
 ACKS_DROPPED = _counter("dropped_acks", "Acks beyond the bound; evidence settles what they were about")
+SHOWN_ANEW = _counter("public_ids_given", "Bikes shown under another public id after they were used")
 FELL_SILENT = _counter("silent_devices", "Devices that a sweep found quiet or lost", ("presence",))
 DEVICES = _gauge(
     "devices", "Devices whose live state this gateway holds in memory, by presence", ("presence",)

@@ -16,6 +16,7 @@ from gateway.counting import MetricCounters
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
 from gateway.ingest.evidence_ahead import EvidenceAhead
 from gateway.ingest.evidence_at_once import EvidenceAtOnce
+from gateway.ingest.fresh_ids import FreshIdPorts, FreshIds
 from gateway.ingest.newcomers import Newcomers
 from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
 from gateway.ingest.quotas import ReportQuotas
@@ -103,7 +104,10 @@ class Gateway:
         )
         self.beliefs = Beliefs(stores.live_states, self._rebuild, counters)
         self.silence = SilenceWheel(clock.now_ms())
-        sweep_ports = SweepPorts(stores.registry, stores.live_states, self.beliefs, clock, counters)
+        self.fresh_ids = FreshIds(FreshIdPorts(stores.registry, self.beliefs, counters, self.chance))
+        sweep_ports = SweepPorts(
+            stores.registry, stores.live_states, self.beliefs, clock, counters, self.fresh_ids
+        )
         self.sweep = PresenceSweep(sweep_ports, self.silence)
         self._report_ports = ReportPorts(
             stores.registry,
@@ -113,6 +117,7 @@ class Gateway:
             self.silence,
             counters,
             self.commands.evidence,
+            self.fresh_ids,
         )
         self._reports = TakeReports(self._report_ports)
         self._taking = asyncio.Lock()
@@ -207,6 +212,7 @@ class Gateway:
         for lane in lanes:
             self.beliefs.drop(lane)
             self.sweep.drop(lane)
+            self.fresh_ids.drop(lane)
 
     def lane_parked(self, lane: int) -> None:
         telemetry.LANES_PARKED.set(len(self.keeper.parked))

@@ -30,6 +30,8 @@ class Reason(IntEnum):
     NO_UNITS = 10
     CLAIMED = 11
     IN_MOTION = 12
+    RETURNED = 13
+    """A bike that was used has no new public id yet."""
 
 
 class MapEntry(Struct, frozen=True, gc=False, array_like=True):
@@ -81,6 +83,10 @@ class LiveState(Struct, frozen=True, gc=False, array_like=True):
     claims: tuple[Claim, ...]
     entry: MapEntry | None
     """What was last announced to maps; None when the device cannot be mapped."""
+    openings: int = 0
+    """Of the newest report: a bolt that has opened since was used, though no report of it was heard."""
+    used_as: str = ""
+    """The public id the bike was last used under, under which it is not shown again."""
 
     @property
     def stamp(self) -> ReportStamp:

@@ -12,6 +12,7 @@ from gateway.core.presence import next_silence_ms
 from gateway.core.silence import hear_nothing
 from gateway.counters import IngestCounters
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
+from gateway.ingest.fresh_ids import FreshIds
 from gateway.ingest.silence_wheel import SilenceWheel, Watched
 from gateway.ingest.state_cache import CachedState
 from gateway.ports import Clock, LiveStates, Registry, StoreUnavailable
@@ -30,6 +31,7 @@ class SweepPorts(Struct, frozen=True):
     beliefs: Beliefs
     clock: Clock
     counters: IngestCounters
+    fresh_ids: FreshIds
 
 
 class _Silent(Struct):
@@ -55,8 +57,9 @@ class PresenceSweep:
         self._wheel = wheel
 
     async def take_over(self, shard: int) -> None:
-        """Watches every device the shard knows: those that never speak again must not stay online.
-        Raises StoreUnavailable; call it again then."""
+        """Watches every device the shard knows: those that never speak again must not stay online; and whoever
+        owned the shard before may have left bikes without their new public ids. Raises StoreUnavailable; call it
+        again then."""
         cursor = 0
         while True:
             page = await self._ports.live_states.page(shard, cursor)
@@ -113,7 +116,9 @@ class PresenceSweep:
     async def _watch_all(self, shard: int, states: Mapping[DeviceId, LiveState]) -> None:
         devices = await self._find(list(states))
         for device_id, device in devices.items():
-            self._watch(shard, device_id, states[device_id], self._ports.registry.model(device.model))
+            state = states[device_id]
+            self._watch(shard, device_id, state, self._ports.registry.model(device.model))
+            self._ports.fresh_ids.look_at(shard, device_id, state)
 
     def _watch(self, shard: int, device_id: DeviceId, state: LiveState | None, model: DeviceModel) -> None:
         if state is not None:

@@ -12,6 +12,7 @@ from gateway.evidence import EvidenceSink
 from gateway.ingest.admission import Admission, Admitted, admit
 from gateway.ingest.beliefs import Beliefs, steps_of
 from gateway.ingest.filing import DeviceReports, Filing, GivenSeqs, file_reports
+from gateway.ingest.fresh_ids import FreshIds
 from gateway.ingest.held_saves import HeldSaves
 from gateway.ingest.receipts import publish_receipts
 from gateway.ingest.sighting_quota import SightingQuota
@@ -48,6 +49,7 @@ class ReportPorts(Struct, frozen=True):
     silence: SilenceWheel
     counters: IngestCounters
     evidence: EvidenceSink
+    fresh_ids: FreshIds
 
 
 class TakeReports:
@@ -145,9 +147,12 @@ class TakeReports:
 
     def _count(self, filing: Filing, announced: int, receipted: int) -> None:
         advanced = repeated = late = 0
-        silence = self._ports.silence
+        silence, fresh_ids = self._ports.silence, self._ports.fresh_ids
         for device_id, reports in filing.by_device.items():
             advanced += reports.advanced
+            state = reports.cached.state
+            if state is not None and state.reasons:
+                fresh_ids.look_at(reports.shard, device_id, state)
             if not silence.is_watched(reports.shard, device_id):
                 _watch(device_id, reports, silence)
             if reports.repeated or reports.late:

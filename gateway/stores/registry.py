@@ -15,7 +15,7 @@ from gateway.core.device import DeviceModel, DeviceRecord, Status
 from gateway.ports import Clock, StoreUnavailable
 from gateway.stores.bounded import Bounded
 from gateway.stores.device_rows import DEVICE_COLUMNS, MODEL_COLUMNS, device_model, device_record, signed
-from gateway.stores.postgres_link import PostgresLink
+from gateway.stores.postgres_link import Arguments, PostgresLink
 from gateway.stores.registration import MAX_DRAWS, draw_marker, draw_public_id
 from gateway.stores.registration import ModelRefused as ModelRefused
 from gateway.stores.registration import NewDevice as NewDevice
@@ -61,6 +61,7 @@ _REGISTER = b"""
     on conflict (device_id) do nothing
 """
 _GIVE_BOOTS = statement("give_boots")
+_GIVE_PUBLIC_IDS = statement("give_public_ids")
 
 
 class PostgresRegistry:
@@ -162,6 +163,21 @@ class PostgresRegistry:
                 answers[record.device_id] = self._with_boot(record, boot, power_on_id)
         return answers
 
+    async def give_public_ids(self, used: Sequence[DeviceRecord]) -> Mapping[DeviceId, DeviceRecord]:
+        """Committed on return: each has another public id and marker than in its record here, drawn now unless that
+        was done before. Returns them as they are now. Raises StoreUnavailable."""
+
+        def draw() -> Arguments:
+            return {
+                "device_nos": [record.device_no for record in used],
+                "used": [record.public_id for record in used],
+                "public_ids": [draw_public_id() for _ in used],
+                "markers": [draw_marker() for _ in used],
+            }
+
+        await self._execute_drawn(_GIVE_PUBLIC_IDS, draw)
+        return await self._fetch([record.device_id for record in used])
+
     async def register_unknown(self, device_id: DeviceId, model: str) -> DeviceRecord | None:
         """Registers when the model allows it; None when it does not, or the id cannot be a device's.
         Raises StoreUnavailable."""
@@ -172,13 +188,11 @@ class PostgresRegistry:
             checked_device_id(device_id)
         except MalformedTopic:
             return None
-        for _ in range(MAX_DRAWS):
-            drawn = (device_id, Status.ACTIVE, draw_public_id(), draw_marker(), shard_of(device_id), model)
-            try:
-                await self._link.run(lambda connection, drawn=drawn: connection.execute(_REGISTER, drawn))  # type: ignore[misc]  # a lambda's default
-            except psycopg.errors.UniqueViolation:
-                continue
-            break
+
+        def draw() -> Arguments:
+            return device_id, Status.ACTIVE, draw_public_id(), draw_marker(), shard_of(device_id), model
+
+        await self._execute_drawn(_REGISTER, draw)
         return (await self._fetch([device_id])).get(device_id)
 
     async def follow_changes(self) -> None:
@@ -234,6 +248,16 @@ class PostgresRegistry:
         if boot >= record.boot:
             self._records.keep(record.device_id, answer)
         return answer
+
+    async def _execute_drawn(self, sql: bytes, draw: Callable[[], Arguments]) -> None:
+        """Draws again while what was drawn turns out to be another device's."""
+        for _ in range(MAX_DRAWS):
+            drawn = draw()
+            try:
+                await self._link.run(lambda connection, drawn=drawn: connection.execute(sql, drawn))  # type: ignore[misc]  # a lambda's default
+            except psycopg.errors.UniqueViolation:
+                continue
+            return
 
     async def _fetch(self, device_ids: Sequence[DeviceId]) -> dict[DeviceId, DeviceRecord]:
         found = {}

@@ -176,8 +176,19 @@ def test_a_report_shows_a_bike_moves_it_and_takes_it_away(
         page.mouse.click(spot["x"], spot["y"])
         expect(page.locator("#card .facts")).to_contain_text(ELSEWHERE)
         expect(page.locator("#card .history .plot").first).to_be_visible()
+
+        page.get_by_label("Unavailable devices").check(force=True)
+        before = page.evaluate("latchkey.selected()")
+        bike.report(north_e7=20_000, bolt=Bolt.OPEN)
+        expect(page.locator("#card .why")).to_contain_text("The lock is not closed")
+        bike.report(north_e7=20_000)
+        # Brought back it goes by another id, and its card with it.
+        until_page(page, f"latchkey.selected() !== '{before}' && latchkey.all()[0].id === latchkey.selected()")
+        expect(page.locator("#card .why")).to_contain_text("Available")
+        expect(page.locator("#card .facts")).to_contain_text(page.evaluate("latchkey.selected()"))
         page.keyboard.press("Escape")
 
+        page.get_by_label("Unavailable devices").uncheck(force=True)
         bike.report(north_e7=20_000, bolt=Bolt.OPEN)
         until_page(page, "latchkey.settled() && latchkey.devices() === 0")
         expect(page.locator("#total")).to_have_text("0")

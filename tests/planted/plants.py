@@ -240,5 +240,17 @@ PLANTS = (
             ),
         ),
     ),
+    Plant(
+        "shown_as_before",
+        "whoever saw a bike at a friend's door finds it wherever it is taken",
+        "tests/unit/gateway/core/test_use.py::test_no_sequence_shows_a_bike_under_an_id_it_was_used_under",
+        (
+            Edit(
+                "gateway/core/advance.py",
+                "        if used_as == device.public_id and not is_in_use(stamped.report, claims):\n",
+                "        if False:\n",
+            ),
+        ),
+    ),
 )
 """Each by a name of its own."""

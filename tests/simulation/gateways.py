@@ -17,6 +17,7 @@ from gateway.commands.take_acks import AckPorts, take_acks
 from gateway.ingest.beliefs import Beliefs, LaneTrouble
 from gateway.ingest.evidence_ahead import EvidenceAhead
 from gateway.ingest.evidence_at_once import EvidenceAtOnce
+from gateway.ingest.fresh_ids import FreshIdPorts, FreshIds
 from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
 from gateway.ingest.silence_wheel import SilenceWheel
 from gateway.ingest.take_hellos import HelloPorts, take_hellos
@@ -104,7 +105,11 @@ class SimGateway:
         rebuild = RebuildPorts(history, live, registry, clock, counters, lambda: f"epoch-{next(self._ids)}")
         self._beliefs = Beliefs(live, lambda shard: rebuild_shard(shard, rebuild), counters)
         wheel = SilenceWheel(clock.now_ms())
-        reports = TakeReports(ReportPorts(registry, history, self._beliefs, link, wheel, counters, settle))
+        # It is not run here: which id a bike is shown under is nothing to its commands.
+        fresh_ids = FreshIds(FreshIdPorts(registry, self._beliefs, counters, lambda: 0.0))
+        reports = TakeReports(
+            ReportPorts(registry, history, self._beliefs, link, wheel, counters, settle, fresh_ids)
+        )
         self.at_once = EvidenceAtOnce(registry, EvidenceAhead(registry, settle), self.open.is_awaited)
         self._looking = False
         hellos = HelloPorts(registry, link, counters, keys, settle)

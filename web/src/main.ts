@@ -44,7 +44,7 @@ const panel = new Panel({
     pick(device.id);
   },
 });
-const card = new Card(() => pick(null), (lat, lon) => map?.flyTo(lat, lon, CLOSE_UP_ZOOM));
+const card = new Card(() => pick(null), (lat, lon) => map?.flyTo(lat, lon, CLOSE_UP_ZOOM), follow);
 const map = canDraw() ? openMap() : null;
 const live = new Live(liveUrl(location), { token: () => signedIn.token, onSignedOut: askToSignIn, onState: showConnection, onDevices });
 
@@ -128,6 +128,14 @@ function pick(id: string | null): void {
   showTip(null, 0, 0);
   if (device === undefined) card.close();
   else card.open(device);
+}
+
+/** The device of the card goes by another id now. */
+function follow(id: string): void {
+  const device = devices.get(id);
+  if (device === undefined) return;
+  map?.select(id);
+  card.show(device);
 }
 
 function showFigures(): void {

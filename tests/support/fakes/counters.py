@@ -50,5 +50,8 @@ class FakeCounters:
     def fell_silent(self, *, quiet: int, lost: int) -> None:
         self.counts.update(quiet=quiet, lost=lost)
 
+    def shown_anew(self, count: int) -> None:
+        self.counts["shown_anew"] += count
+
     def shard_rebuilt(self, shard: int, states: int) -> None:
         self.counts.update(rebuilds=1, rebuilt_states=states)

@@ -9,6 +9,7 @@ from firmware_protocol.topics import shard_of
 from gateway.core.device import DeviceRecord
 from gateway.core.live_state import LiveState
 from gateway.ingest.beliefs import Beliefs
+from gateway.ingest.fresh_ids import FreshIdPorts, FreshIds
 from gateway.ingest.presence_sweep import PresenceSweep, SweepPorts
 from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
 from gateway.ingest.silence_wheel import SilenceWheel
@@ -51,6 +52,7 @@ class FakeGateway:
         )
         self.beliefs = Beliefs(self.live_states, lambda shard: rebuild_shard(shard, rebuild), self.counters)
         self.wheel = SilenceWheel(self.clock.now_ms())
+        self.fresh_ids = FreshIds(FreshIdPorts(self.registry, self.beliefs, self.counters, lambda: 0.5))
         ports = ReportPorts(
             self.registry,
             self.history,
@@ -59,9 +61,12 @@ class FakeGateway:
             self.wheel,
             self.counters,
             self.evidence,
+            self.fresh_ids,
         )
         self.reports = TakeReports(ports)
-        sweeping = SweepPorts(self.registry, self.live_states, self.beliefs, self.clock, self.counters)
+        sweeping = SweepPorts(
+            self.registry, self.live_states, self.beliefs, self.clock, self.counters, self.fresh_ids
+        )
         self.sweep = PresenceSweep(sweeping, self.wheel)
 
     def register(self, names: Iterable[str], model: str = "bike") -> list[DeviceRecord]:

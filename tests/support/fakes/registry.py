@@ -27,6 +27,7 @@ class FakeRegistry:
         self._stored: dict[DeviceId, DeviceRecord] = {}
         self._memory: dict[DeviceId, DeviceRecord] = {}
         self._issued: dict[tuple[int, int], int] = {}
+        self._drawn = 1
         self._interruptions = interruptions or Interruptions()
 
     def register(
@@ -103,6 +104,17 @@ class FakeRegistry:
             given[device.device_id] = record
         await self._interruptions.point("registry.give_boots:done")
         return given
+
+    async def give_public_ids(self, used: Sequence[DeviceRecord]) -> Mapping[DeviceId, DeviceRecord]:
+        await self._interruptions.point("registry.give_public_ids")
+        for record in used:
+            stored = self._stored[record.device_id]
+            if stored.public_id == record.public_id:
+                number, self._drawn = self._drawn, self._drawn + 1
+                fresh = structs.replace(stored, public_id=f"fresh-{number}", marker=200_000_000 + number)
+                self._stored[record.device_id] = fresh
+        await self._interruptions.point("registry.give_public_ids:done")
+        return await self.load([record.device_id for record in used])
 
     async def register_unknown(self, device_id: DeviceId, model: str) -> DeviceRecord | None:
         known = self._models.get(model)

@@ -38,7 +38,12 @@ export class Card {
   private timer: number | undefined;
   private opener: Element | null = null;
 
-  constructor(private readonly onClose: () => void, private readonly onCentre: (lat: number, lon: number) => void) {
+  /** `onRenamed` is told the id the device goes by on the map now: it was used, and nobody is to follow it. */
+  constructor(
+    private readonly onClose: () => void,
+    private readonly onCentre: (lat: number, lon: number) => void,
+    private readonly onRenamed: (id: string) => void,
+  ) {
     this.card.append(this.head, this.trouble, this.why, this.slots, this.orders.element, this.facts, this.history);
     this.card.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.onClose();
@@ -80,12 +85,19 @@ export class Card {
     if (this.shown === null) return;
     if (device === null) {
       this.trouble.textContent = "This device has left the map: it moved out of view, is filtered out, or is no longer shown.";
+      // Or it is there under another id.
+      void this.ask();
       return;
     }
+    this.show(device);
+    if (performance.now() - this.asked_ms > LEAST_PAUSE_MS) void this.ask();
+  }
+
+  /** The same device under its new id. */
+  show(device: MapDevice): void {
     this.shown = device;
     this.drawHead(device);
     this.drawWhy(device.available, device.reasons);
-    if (performance.now() - this.asked_ms > LEAST_PAUSE_MS) void this.ask();
   }
 
   close(): void {
@@ -103,10 +115,12 @@ export class Card {
     if (device === null || document.hidden) return;
     this.asked_ms = performance.now();
     await this.telling(async (signal) => {
-      const state = await fetchDevice(device.id, signal);
-      if (this.shown?.id !== device.id) return;
+      // By its device id once that is known: the other one changes with every use.
+      const state = await fetchDevice(this.state?.id ?? device.id, signal);
+      if (signal.aborted || this.shown === null) return;
       this.state = state;
       this.drawState(state);
+      if (state.public_id !== this.shown.id) this.onRenamed(state.public_id);
     });
   }
 
@@ -115,8 +129,8 @@ export class Card {
     if (device === null) return;
     const range = this.range;
     await this.telling(async (signal) => {
-      const points = await fetchHistory(device.id, range.hours, range.step, signal);
-      if (this.shown?.id === device.id && this.range === range) this.drawHistory(points);
+      const points = await fetchHistory(this.state?.id ?? device.id, range.hours, range.step, signal);
+      if (!signal.aborted && this.range === range) this.drawHistory(points);
     });
   }
 

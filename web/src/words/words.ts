@@ -21,6 +21,7 @@ const REASON_WORDS: Readonly<Record<string, string>> = {
   no_units: "Nothing left to take",
   claimed: "Held or rented by someone",
   in_motion: "Is on the move",
+  returned: "Was just brought back",
 };
 
 /** A sentence for a reason; one this page has not heard of is shown by its name. */

@@ -65,7 +65,7 @@ def reported(state: LiveState | None) -> object:
     """What order must not change: everything the newest report said, not when it or its forerunners came."""
     if state is None:
         return None
-    spoken = {code for code, _ in state.reasons} - {Reason.QUIET, Reason.LOST}
+    spoken = {code for code, _ in state.reasons} - {Reason.QUIET, Reason.LOST, Reason.RETURNED}
     return state.boot, state.seq, state.at_ms, state.frame, spoken
 
 

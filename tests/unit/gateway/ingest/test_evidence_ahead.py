@@ -16,6 +16,7 @@ from gateway.ingest.admission import admit
 from gateway.ingest.beliefs import Beliefs
 from gateway.ingest.evidence_ahead import EvidenceAhead, evidence_in
 from gateway.ingest.filing import file_reports
+from gateway.ingest.fresh_ids import FreshIdPorts, FreshIds
 from gateway.ingest.rebuild import RebuildPorts, rebuild_shard
 from gateway.ingest.silence_wheel import SilenceWheel
 from gateway.ingest.state_cache import CachedState
@@ -47,8 +48,9 @@ class WholeGateway(CommandGateway):
         )
         beliefs = Beliefs(self.states, lambda shard: rebuild_shard(shard, rebuild), counters)
         wheel = SilenceWheel(self.clock.now_ms())
+        fresh_ids = FreshIds(FreshIdPorts(self.registry, beliefs, counters, lambda: 0.0))
         ports = ReportPorts(
-            self.registry, self.history, beliefs, self.report_pubacks, wheel, counters, self.settle
+            self.registry, self.history, beliefs, self.report_pubacks, wheel, counters, self.settle, fresh_ids
         )
         self.intake: Intake[Arrived] = Intake(
             TakeReports(ports).take,

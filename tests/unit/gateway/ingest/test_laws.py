@@ -83,10 +83,10 @@ class WatchedGateway(FakeGateway):
 
 
 def reported(state: LiveState | None) -> object:
-    """What neither order nor repetition may change."""
+    """What neither order nor repetition may change. Silence is not said, and nor is that a bike waits for an id."""
     if state is None:
         return None
-    spoken = {code for code, _ in state.reasons} - {Reason.QUIET, Reason.LOST}
+    spoken = {code for code, _ in state.reasons} - {Reason.QUIET, Reason.LOST, Reason.RETURNED}
     return state.boot, state.seq, state.at_ms, state.frame, spoken
 
 
