@@ -37,7 +37,7 @@ class Prepared:
     history_line: str
     """Which kind of history this is."""
     timed: frozenset[str]
-    """Public ids of the devices whose reports carry our own clock: only theirs can be timed to the millisecond."""
+    """The devices whose reports carry our own clock: only theirs can be timed to the millisecond."""
     keys: Mapping[DeviceId, DeviceKey]
     """Of every device that can verify commands."""
 
@@ -54,8 +54,7 @@ def prepare(stack: Stack, fleet: Fleet) -> Prepared:
         bulk_register(connection, models, [NewDevice(HAND_DEVICE, HAND_MODEL.model)])
         put_passwords(connection, {HAND_DEVICE: HAND_PASSWORD})
         keys = register_fleet(connection, fleet, KeyWrapping.from_environment(stack.environment(dsn=dsn)))
-        timed = _public_ids(connection, _basic_devices(fleet))
-    return Prepared(dsn, line, timed, keys)
+    return Prepared(dsn, line, frozenset(_basic_devices(fleet)), keys)
 
 
 def register_fleet(
@@ -92,9 +91,11 @@ def _basic_devices(fleet: Fleet) -> list[str]:
     return [str(device_id) for device_id, profile in named if profile.level is Level.BASIC]
 
 
-def _public_ids(connection: psycopg.Connection, devices: list[str]) -> frozenset[str]:
-    rows = connection.execute("select public_id from device where device_id = any(%s)", [devices])
-    return frozenset(str(public_id) for (public_id,) in rows)
+def public_ids(dsn: str, devices: frozenset[str]) -> frozenset[str]:
+    """Those of this moment: a bike that is used gets another."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        rows = connection.execute("select public_id from device where device_id = any(%s)", [list(devices)])
+        return frozenset(str(public_id) for (public_id,) in rows)
 
 
 def model_of(model: FleetModel) -> DeviceModel:

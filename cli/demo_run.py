@@ -5,7 +5,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cli import running
 from cli.child_process import ChildProcess
-from cli.demo_fleet import HAND_DEVICE, HAND_PASSWORD, prepare
+from cli.demo_fleet import HAND_DEVICE, HAND_PASSWORD, Prepared, prepare, public_ids
 from cli.demo_words import Addresses, DemoSummary, hand_line, order_line
 from cli.map_watch import MapWatch
 from cli.page import ensure_page
@@ -26,13 +26,13 @@ from device_sim.driver import Address
 from device_sim.live_summary import LiveSummary
 from device_sim.run import RunPlan, RunResult, run_fleet
 from device_sim.scenario import Scenario
-from firmware_protocol.device_key import DeviceKey
-from firmware_protocol.messages import DeviceId
 
 GATHER_S = 60.0
 """At the start, for every device to be connected: one that rides before it has a network reports late."""
 DRAIN_S = 5.0
 """At the end, for confirmations that are out: a device whose simulated network is away may not come back sooner."""
+RENAMED_S = 2.0
+"""Bikes that are used go by other ids on the map; so long it takes to know them again."""
 SETTLE_DEADLINE_S = 20.0
 """At the end, for what the broker confirmed last to be stored."""
 STANDSTILL_S = 5.0
@@ -85,9 +85,9 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         console.print(order_line(fleet.device_ids, fleet.profiles), markup=False)
         area = fleet.town.area
         box = (area.west, area.south, area.east, area.north)
-        watch = MapWatch(addresses.websocket, box, timed=prepared.timed, token=token)
+        watch = MapWatch(addresses.websocket, box, token=token)
         address = Address("127.0.0.1", stack.broker.device_port)
-        result = uvloop.run(_live(plan, address, watch, console, keys=prepared.keys))
+        result = uvloop.run(_live(plan, address, watch, console, prepared))
         until_the_end.enter_context(_deaf_to_ctrl_c())
         rows = settled_rows(prepared.dsn, result.summary.acked)
     summary = summarize(result, watch, rows, page=addresses.plain_page, profile=plan.profile)
@@ -121,24 +121,33 @@ def _start_children(until_the_end: ExitStack, environment: dict[str, str], logs:
 
 
 async def _live(
-    plan: DemoPlan, broker: Address, watch: MapWatch, console: Console, *, keys: Mapping[DeviceId, DeviceKey]
+    plan: DemoPlan, broker: Address, watch: MapWatch, console: Console, prepared: Prepared
 ) -> RunResult:
     """The fleet lives and the map is watched until time is up, Ctrl-C or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    watching = asyncio.create_task(watch.run())
+    beside = [asyncio.create_task(work) for work in (watch.run(), _know_whom_to_time(watch, prepared))]
     run = RunPlan(
         broker, rate_per_s=plan.rate_per_s, for_s=plan.for_s, profile=plan.profile, speed=plan.speed,
-        trips=plan.scenario.trips, starts_ms=plan.scenario.starts_ms, gather_s=GATHER_S, drain_s=DRAIN_S, keys=keys,
+        trips=plan.scenario.trips, starts_ms=plan.scenario.starts_ms, gather_s=GATHER_S, drain_s=DRAIN_S,
+        keys=prepared.keys,
     )  # fmt: skip
     try:
         with LiveSummary(console) as live:
             return await run_fleet(plan.scenario.fleet, run, stop=stop, tell=live.tell)
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for task in beside:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _know_whom_to_time(watch: MapWatch, prepared: Prepared) -> None:
+    while True:
+        with suppress(psycopg.Error):
+            watch.timed = await asyncio.to_thread(public_ids, prepared.dsn, prepared.timed)
+        await asyncio.sleep(RENAMED_S)
 
 
 @contextmanager

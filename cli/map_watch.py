@@ -17,7 +17,7 @@ RETRY_S = 0.5
 
 
 class MapWatch:
-    """Watches `box` (west, south, east, north in degrees), available or not; times the devices `timed`."""
+    """Watches `box` (west, south, east, north in degrees), available or not."""
 
     def __init__(
         self,
@@ -30,7 +30,8 @@ class MapWatch:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._url = url
         self._box = box
-        self._timed = timed
+        self.timed = timed
+        """Public ids of the devices whose changes are timed."""
         self.devices: dict[str, Any] = {}
         self.changes = 0
         self._newest_at: dict[str, int] = {}
@@ -59,7 +60,7 @@ class MapWatch:
             case "snapshot":
                 self.devices = {device["id"]: device for device in frame["devices"]}
                 for device in frame["devices"]:
-                    if device["id"] in self._timed:
+                    if device["id"] in self.timed:
                         self._newest_at[device["id"]] = device["at"]
             case "changes":
                 for device in (*frame["shown"], *frame["moved"]):
@@ -73,6 +74,6 @@ class MapWatch:
 
     def _time(self, device: Mapping[str, Any], now_ms: float) -> None:
         """A device that went quiet, or is shown again after a reconnect, says nothing about our speed."""
-        if device["id"] in self._timed and device["at"] > self._newest_at.get(device["id"], 0):
+        if device["id"] in self.timed and device["at"] > self._newest_at.get(device["id"], 0):
             self._newest_at[device["id"]] = device["at"]
             self.lags.add((now_ms - device["at"]) / 1000)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 import redis
 
-from cli.demo_fleet import DATABASE, HAND_DEVICE, HAND_PASSWORD, Prepared, prepare
+from cli.demo_fleet import DATABASE, HAND_DEVICE, HAND_PASSWORD, Prepared, prepare, public_ids
 from cli.demo_words import hand_line
 from cli.stack import Stack
 from device_sim.fleet import build_fleet
@@ -60,11 +60,16 @@ def test_every_device_that_can_verify_commands_has_a_key_and_models_their_quirks
 
 def test_devices_with_their_own_clock_are_those_to_be_timed(prepared: Prepared) -> None:
     assert len(prepared.timed) == BASIC > 0
+    known = public_ids(prepared.dsn, prepared.timed)
+    assert len(known) == BASIC
     with psycopg.connect(prepared.dsn) as connection:
         models = connection.execute(
-            "select distinct model from device where public_id = any(%s)", [list(prepared.timed)]
+            "select distinct model from device where public_id = any(%s)", [list(known)]
         ).fetchall()
+        connection.execute("update device set public_id = 'other' where public_id = %s", [min(known)])
     assert models == [("sim-basic-lock",)]
+    # A bike that was used is known again.
+    assert public_ids(prepared.dsn, prepared.timed) == known - {min(known)} | {"other"}
 
 
 def test_the_next_demo_begins_with_nothing_of_the_last(stack: Stack, prepared: Prepared) -> None:
