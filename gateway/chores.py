@@ -39,9 +39,10 @@ async def open_registry(gateway: Gateway) -> None:
         except StoreUnavailable:
             await asyncio.sleep(next_delay_s(attempt, gateway.chance, first_s=0.1, cap_s=2.0))
             attempt += 1
-    # The first batch would do it too: this only spares it the time.
+    # The first batch and the first order would do it too: this only spares them the time.
     with suppress(StoreUnavailable):
         await gateway.stores.postgres_history.open(gateway.clock.now_ms())
+        await gateway.stores.commands.open()
 
 
 async def open_lanes(gateway: Gateway) -> None:

@@ -62,6 +62,10 @@ class PostgresCommands:
     def __init__(self, dsn: str) -> None:
         self._links = PostgresLinks(dsn, name="commands", count=CONNECTIONS)
 
+    async def open(self) -> None:
+        """Before the first order waits for it. Raises StoreUnavailable."""
+        await self._links.open()
+
     async def open_of(self, lanes: Sequence[int]) -> Sequence[CommandRecord]:
         """Every command that is not settled, oldest first, at a take-over of lanes. Raises StoreUnavailable."""
         found = await self._commands(_OPEN, {"lanes": list(lanes)})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -90,12 +91,10 @@ class PostgresDeviceKeys:
     async def follow_changes(self) -> None:
         """Runs until cancelled. A notice makes it faster by calling `refresh`."""
         while True:
-            await asyncio.sleep(POLL_S)
-            try:
+            # While PostgreSQL is away nobody changes a key; the next look reaches back to the last good one.
+            with suppress(StoreUnavailable):
                 await self.refresh()
-            except StoreUnavailable:
-                # While PostgreSQL is away nobody changes a key; the next look reaches back to the last good one.
-                continue
+            await asyncio.sleep(POLL_S)
 
     async def refresh(self) -> None:
         """Forgets the keys of devices whose keys changed. Raises StoreUnavailable."""
@@ -104,9 +103,11 @@ class PostgresDeviceKeys:
         changing = frozenset(row[0] for row in await self._link.rows(_CHANGING, (since,)))
         unheard = list(changing - self._heard)
         changed = await self._link.rows(_CHANGED, (since, unheard, FORGET_ALL)) if unheard else []
+        # What was read before the first look may have changed at any time since.
+        is_first = self._looked_at is None
         self._looked_at, self._heard = now, changing
-        self._changes += bool(changed)
-        if len(changed) == FORGET_ALL:
+        self._changes += bool(changed) or is_first
+        if len(changed) == FORGET_ALL or is_first:
             self._held.clear()
         for (device_no,) in changed:
             self._held.pop(device_no, None)

@@ -23,6 +23,10 @@ class PostgresLinks:
         for link in self._links:
             self._free.put_nowait(link)
 
+    async def open(self) -> None:
+        """All connections, which would open with their first work otherwise. Raises StoreUnavailable."""
+        await asyncio.gather(*(link.rows(b"select 1") for link in self._links))
+
     async def run(
         self, work: Callable[[QuickConnection], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
     ) -> Answer:

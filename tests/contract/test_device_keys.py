@@ -134,3 +134,17 @@ async def test_no_row_shows_a_key(database: str, devices: list[int]) -> None:
         row = connection.execute("select wrapped from device_key").fetchone()
     assert row is not None
     assert secret.secret not in bytes(row[0])
+
+
+async def test_what_was_read_before_the_first_look_is_read_again_after_it(
+    database: str, devices: list[int], keys: PostgresDeviceKeys
+) -> None:
+    """However long the first look took: the key may have changed before what the look reaches back to."""
+    put(database, devices[0], key(1))
+    assert [one.number for one in (await keys.load(devices))[devices[0]]] == [1]
+    put(database, devices[0], key(2))
+    with psycopg.connect(database) as connection:
+        connection.execute("alter table device_key disable trigger device_key_changed")
+        connection.execute("update device_key set changed_at = now() - interval '1 hour'")
+    await keys.refresh()
+    assert [one.number for one in (await keys.load(devices))[devices[0]]] == [2, 1]

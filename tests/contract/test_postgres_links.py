@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 
@@ -26,6 +27,18 @@ async def test_work_runs_side_by_side_and_a_lone_one_on_the_warm_connection(data
 
     assert len(set(await asyncio.gather(*(links.run(meet) for _ in range(3))))) == 3
     assert len({await links.run(backend) for _ in range(5)}) == 1
+    await links.close()
+
+
+async def test_opened_before_there_is_work_all_are_there(database: str) -> None:
+    links = PostgresLinks(database, name="links", count=3)
+    await links.open()
+    with psycopg.connect(database) as connection:
+        found = connection.execute(
+            "select count(*) from pg_stat_activity where datname = current_database()"
+            " and backend_type = 'client backend' and pid <> pg_backend_pid()"
+        ).fetchone()
+    assert found == (3,)
     await links.close()
 
 

@@ -1,12 +1,19 @@
 """A gateway process starts without its servers, says so, and stops when it is told."""
 
+import asyncio
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from cli.child_process import ChildProcess
 from cli.stack import inherited_environment
-from tests.support.lonely_gateway import lonely_environment
+from gateway import chores
+from gateway.app import working
+from gateway.wiring import Gateway
+from tests.support.lonely_gateway import lonely_environment, lonely_gateway
 from tests.support.waiting import until
 
 
@@ -35,3 +42,17 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "LATCHKEY_MQTT_PORT" in done.stderr
+
+
+async def test_every_part_that_has_something_to_run_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def opened(_: Gateway) -> None:
+        return None
+
+    monkeypatch.setattr(chores, "open_registry", opened)
+    gateway = lonely_gateway()
+    parts = [*vars(gateway).values(), *vars(gateway.commands).values(), gateway.broker.connection]
+    having = {type(part).run for part in parts if inspect.iscoroutinefunction(getattr(part, "run", None))}
+    assert len(having) > 5
+    async with working(gateway, asyncio.Event()):
+        running = {getattr(task.get_coro(), "cr_code", None) for task in asyncio.all_tasks()}
+    assert sorted(run.__qualname__ for run in having if run.__code__ not in running) == []
