@@ -87,7 +87,7 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         box = (area.west, area.south, area.east, area.north)
         watch = MapWatch(addresses.websocket, box, token=token)
         address = Address("127.0.0.1", stack.broker.device_port)
-        result = uvloop.run(_live(plan, address, watch, console, prepared))
+        result = uvloop.run(_live(plan, address, watch, console, prepared=prepared))
         until_the_end.enter_context(_deaf_to_ctrl_c())
         rows = settled_rows(prepared.dsn, result.summary.acked)
     summary = summarize(result, watch, rows, page=addresses.plain_page, profile=plan.profile)
@@ -121,7 +121,7 @@ def _start_children(until_the_end: ExitStack, environment: dict[str, str], logs:
 
 
 async def _live(
-    plan: DemoPlan, broker: Address, watch: MapWatch, console: Console, prepared: Prepared
+    plan: DemoPlan, broker: Address, watch: MapWatch, console: Console, *, prepared: Prepared
 ) -> RunResult:
     """The fleet lives and the map is watched until time is up, Ctrl-C or SIGTERM."""
     stop = asyncio.Event()
@@ -144,6 +144,7 @@ async def _live(
 
 
 async def _know_whom_to_time(watch: MapWatch, prepared: Prepared) -> None:
+    """Until it is cancelled."""
     while True:
         with suppress(psycopg.Error):
             watch.timed = await asyncio.to_thread(public_ids, prepared.dsn, prepared.timed)

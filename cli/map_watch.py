@@ -59,9 +59,7 @@ class MapWatch:
         match frame["type"]:
             case "snapshot":
                 self.devices = {device["id"]: device for device in frame["devices"]}
-                for device in frame["devices"]:
-                    if device["id"] in self.timed:
-                        self._newest_at[device["id"]] = device["at"]
+                self._newest_at |= {device["id"]: device["at"] for device in frame["devices"]}
             case "changes":
                 for device in (*frame["shown"], *frame["moved"]):
                     self._time(device, now_ms)
@@ -74,6 +72,8 @@ class MapWatch:
 
     def _time(self, device: Mapping[str, Any], now_ms: float) -> None:
         """A device that went quiet, or is shown again after a reconnect, says nothing about our speed."""
-        if device["id"] in self.timed and device["at"] > self._newest_at.get(device["id"], 0):
-            self._newest_at[device["id"]] = device["at"]
+        newest_at = self._newest_at.get(device["id"], 0)
+        # Of those that are not timed, too: one that was used is known again only after it was shown.
+        self._newest_at[device["id"]] = max(newest_at, device["at"])
+        if device["id"] in self.timed and device["at"] > newest_at:
             self.lags.add((now_ms - device["at"]) / 1000)

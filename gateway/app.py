@@ -133,6 +133,7 @@ async def drain(gateway: Gateway) -> None:
     gateway.reports.drain()
     gateway.hellos.drain()
     gateway.commands.drain()
+    gateway.fresh_ids.leave()
     drained = await _within(DRAIN_REPORTS_WITHIN_S, gateway.reports.drained.wait())
     await _within(DRAIN_HELLOS_WITHIN_S, gateway.hellos.drained.wait())
     await _within(FINISH_COMMANDS_WITHIN_S, gateway.commands.finished())

@@ -48,5 +48,8 @@ class IngestCounters(Protocol):
     def shown_anew(self, count: int) -> None:
         """Bikes that were used and are shown under another public id."""
 
+    def used_too_often(self, device_id: DeviceId) -> None:
+        """It says that it was used more often than there are public ids for in an hour, and waits."""
+
     def shard_rebuilt(self, shard: int, states: int) -> None:
         """A shard of live states was lost and is whole again."""

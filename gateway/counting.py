@@ -71,6 +71,10 @@ class MetricCounters:
     def shown_anew(self, count: int) -> None:
         telemetry.SHOWN_ANEW.inc(count)
 
+    def used_too_often(self, device_id: DeviceId) -> None:
+        telemetry.USED_TOO_OFTEN.inc()
+        self._name_once("device_used_too_often", device=device_id)
+
     def shard_rebuilt(self, shard: int, states: int) -> None:
         telemetry.REBUILDS.inc()
         log.warning("shard_rebuilt", lane=shard, states=states)

@@ -115,8 +115,7 @@ class QuarantinedFrame(Struct, frozen=True, gc=False):
     device_id: str
     topic: str
     reason: str
-    """A closed set: malformed, wrong_shard, unknown_device, boot_not_issued, stamp_reused,
-    refused_by_store."""
+    """A closed set: malformed, wrong_shard, unknown_device, boot_not_issued, stamp_reused, refused_by_store."""
     where: str
     """Where in the frame, or what else a person needs to know."""
     received_ms: int
@@ -193,10 +192,12 @@ class Registry(Protocol):
     async def give_boots(
         self, hellos: Sequence[tuple[DeviceRecord, Hello]], now_ms: int
     ) -> Mapping[DeviceId, DeviceRecord]:
-        """Committed on return: the same power_on_id keeps its boot, a new one gets max(last + 1, unix seconds)."""
+        """Committed on return: the same power_on_id keeps its boot, a new one gets
+        max(last + 1, unix seconds now)."""
 
-    async def give_public_ids(self, used: Sequence[DeviceRecord]) -> Mapping[DeviceId, DeviceRecord]:
-        """Committed on return: each has another public id than in its record here. Returns them as they are."""
+    async def give_public_ids(self, used: Mapping[DeviceId, int]) -> Mapping[DeviceId, DeviceRecord]:
+        """Committed on return: another public id and marker for each device whose `public_id_no` is not above this
+        one, but for some that others hold. Returns all as they are now. Raises StoreUnavailable."""
 
     async def register_unknown(self, device_id: DeviceId, model: str) -> DeviceRecord | None:
         """Registers when the model allows it; None when it does not."""
@@ -276,9 +277,8 @@ class LiveStates(Protocol):
         Raises StoreUnavailable."""
 
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
-        """Applies every step whose before_revision still matches, and appends its change to the
-        feed in the same script. Returns the devices that did not match.
-        Raises FeedEpochLost, StoreUnavailable."""
+        """Applies every step whose before_revision still matches, and appends its change to the feed in the same
+        script. Returns the devices that did not match. Raises FeedEpochLost, StoreUnavailable."""
 
     async def beat(self, epochs: Mapping[int, str]) -> None:
         """Appends a part without changes to the feed of every shard that was silent for a while, so that its

@@ -79,6 +79,9 @@ NEWCOMERS_REFUSED = _counter(
 HELLOS_DROPPED = _counter("dropped_hellos", "Hellos beyond the bound; their devices repeat them")
 ACKS_DROPPED = _counter("dropped_acks", "Acks beyond the bound; evidence settles what they were about")
 SHOWN_ANEW = _counter("public_ids_given", "Bikes shown under another public id after they were used")
+USED_TOO_OFTEN = _counter(
+    "used_too_often", "Reports of bikes that had all public ids of this hour and wait for the next"
+)
 FELL_SILENT = _counter("silent_devices", "Devices that a sweep found quiet or lost", ("presence",))
 DEVICES = _gauge(
     "devices", "Devices whose live state this gateway holds in memory, by presence", ("presence",)

@@ -56,7 +56,7 @@ class Gateway:
             self.stores.leases, settings.gateway_name, settings.gateway_lanes, clock, observer=self
         )
         self.lanes_to_open: asyncio.Queue[int] = asyncio.Queue()
-        """At most one entry per take-over of a lane, which are rare."""
+        """At most one entry per take-over or rebuild of a lane, which are rare."""
         around = Surroundings(
             Address(settings.mqtt_host, settings.mqtt_port),
             clock,
@@ -104,7 +104,7 @@ class Gateway:
         )
         self.beliefs = Beliefs(stores.live_states, self._rebuild, counters)
         self.silence = SilenceWheel(clock.now_ms())
-        self.fresh_ids = FreshIds(FreshIdPorts(stores.registry, self.beliefs, counters, self.chance))
+        self.fresh_ids = FreshIds(FreshIdPorts(stores.registry, self.beliefs, counters, clock, self.chance))
         sweep_ports = SweepPorts(
             stores.registry, stores.live_states, self.beliefs, clock, counters, self.fresh_ids
         )
@@ -271,7 +271,12 @@ class Gateway:
         """One at a time: whoever waited finds the shard whole, and must not replace what was written since."""
         async with self._rebuilding:
             epoch = await self.stores.live_states.epoch(shard)
-            return epoch if epoch is not None else await rebuild_shard(shard, self._rebuild_ports)
+            if epoch is not None:
+                return epoch
+            rebuilt = await rebuild_shard(shard, self._rebuild_ports)
+            # Whoever found out: its silent devices are watched anew, and its bikes that wait for an id are found.
+            self.lanes_to_open.put_nowait(shard)
+            return rebuilt
 
     async def _may_connect(self, connection: Connection) -> bool:
         return connection.lane is None or await self.keeper.confirm(connection.lane)

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from firmware_protocol.messages import Report
-from gateway.core.availability import Reasons, is_in_use, reported_reasons, with_silence, with_since
+from gateway.core.availability import Reasons, reported_reasons, with_silence, with_since
 from gateway.core.change import charge_stands, noise_e7
 from gateway.core.device import DeviceModel, DeviceRecord, Kind
-from gateway.core.live_state import Claim, LiveState, MapEntry, Presence, Reason
+from gateway.core.live_state import UNKNOWN, Claim, LiveState, MapEntry, Presence, Reason
 from gateway.core.presence import heard_at_ms, presence_of
 from gateway.core.stamped import StampedReport
+from gateway.core.use import is_in_use, use_after
 
 REBUILT_ABOVE = 1 << 20
 """A rebuilt state's revision lies this far above its base: more than a device can have gained since the base
@@ -65,10 +65,10 @@ def apply_report(
             heard_ms = state.heard_at_ms
     presence = presence_of(heard_ms, stamped.received_ms, model)
     codes = reported_reasons(device, model, stamped, claims)
-    openings, used_as = 0, ""
+    openings, id_no, used_no = UNKNOWN, 0, 0
     if model.kind is _BIKE:
-        openings, used_as = _use_after(state, device, stamped.report, claims)
-        if used_as == device.public_id and not is_in_use(stamped.report, claims):
+        openings, id_no, used_no = use_after(state, device, stamped.report, claims)
+        if device.public_id_no <= used_no and not is_in_use(stamped.report, claims):
             codes.append(_RETURNED)
     reasons: Reasons = with_since(codes, known, stamped.at_ms) if codes else ()
     if presence is not _ONLINE:
@@ -88,7 +88,8 @@ def apply_report(
         claims,
         entry,
         openings,
-        used_as,
+        id_no,
+        used_no,
     )
     return Advanced(state, after, entry is not shown)
 
@@ -103,18 +104,6 @@ def fold(
             case Advanced(after=after):
                 state = after
     return state
-
-
-def _use_after(
-    state: LiveState | None, device: DeviceRecord, report: Report, claims: tuple[Claim, ...]
-) -> tuple[int, str]:
-    """How often the bolt has opened, and the public id of the last use: of this moment's, where the bike is in use
-    or was since the report before, whether or not that was heard."""
-    openings = 0 if report.lock is None else report.lock.openings
-    opened_unheard = state is not None and openings != state.openings
-    if opened_unheard or is_in_use(report, claims):
-        return openings, device.public_id
-    return openings, "" if state is None else state.used_as
 
 
 def _entry_after(

@@ -1,6 +1,6 @@
 """Why a device is not rentable: every reason, and since when."""
 
-from firmware_protocol.messages import Alarm, Bolt, Report
+from firmware_protocol.messages import Alarm, Bolt
 from gateway.core.device import DeviceModel, DeviceRecord, Kind, Status
 from gateway.core.live_state import Claim, Presence, Reason
 from gateway.core.presence import silent_since_ms
@@ -62,12 +62,6 @@ def reported_reasons(
     elif stamped.units <= len(claims):
         codes.append(_CLAIMED if stamped.units else _NO_UNITS)
     return codes
-
-
-def is_in_use(report: Report, claims: tuple[Claim, ...]) -> bool:
-    """Whether somebody has the bike: its bolt is not closed, it is claimed, or, where no bolt tells, it moves."""
-    lock = report.lock
-    return bool(claims) or (lock.bolt is not _CLOSED if lock is not None else report.moving is True)
 
 
 def with_since(codes: list[int], before: Reasons, at_ms: int) -> Reasons:

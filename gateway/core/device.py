@@ -80,3 +80,5 @@ class DeviceRecord(Struct, frozen=True, gc=False):
     home_lat_e7: int | None = None
     home_lon_e7: int | None = None
     """Where a cabinet or locker stands: used while its reports carry no fix."""
+    public_id_no: int = 1
+    """How many public ids the device has had, this one included."""

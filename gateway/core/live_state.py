@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from firmware_protocol.messages import DeviceId, ReportStamp
 
+UNKNOWN = -1
+"""Openings of a bolt that nobody has counted yet."""
+
 
 class Presence(IntEnum):
     """How long ago the device was heard, against its model's thresholds."""
@@ -83,10 +86,12 @@ class LiveState(Struct, frozen=True, gc=False, array_like=True):
     claims: tuple[Claim, ...]
     entry: MapEntry | None
     """What was last announced to maps; None when the device cannot be mapped."""
-    openings: int = 0
-    """Of the newest report: a bolt that has opened since was used, though no report of it was heard."""
-    used_as: str = ""
-    """The public id the bike was last used under, under which it is not shown again."""
+    openings: int = UNKNOWN
+    """What the bolt of a bike counted last: one that has opened since was used, though no report of it was heard."""
+    id_no: int = 0
+    """The newest `public_id_no` that this bike was known by."""
+    used_no: int = 0
+    """The one it was last used under: it is shown again under a newer one only. Both 0 while nobody noted it."""
 
     @property
     def stamp(self) -> ReportStamp:

@@ -93,6 +93,8 @@ class PresenceSweep:
             raise
         for device_id, one in silent.items():
             self._watch(one.shard, device_id, one.cached.state, one.model)
+            if one.cached.state is not None:
+                self._ports.fresh_ids.look_at(one.shard, device_id, one.cached.state)
         self._count(silent.values())
 
     async def _look_up(

@@ -8,7 +8,7 @@ from gateway.core.device import Crs, DeviceModel, DeviceRecord, Kind, Quirk, Sta
 
 DEVICE_COLUMNS = (
     "device_no, device_id, operator_id, model, status, public_id, marker, boot, power_on_id, "
-    "home_lat_e7, home_lon_e7"
+    "home_lat_e7, home_lon_e7, public_id_no"
 )
 MODEL_COLUMNS = (
     "model, kind, heartbeat_s, quiet_after_s, lost_after_s, battery_low_pct, slot_count, auto_register, crs, "
@@ -30,6 +30,7 @@ def device_record(row: Sequence[Any]) -> DeviceRecord:
         power_on_id=None if row[8] is None else unsigned(row[8]),
         home_lat_e7=row[9],
         home_lon_e7=row[10],
+        public_id_no=row[11],
     )
 
 

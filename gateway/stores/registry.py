@@ -159,24 +159,27 @@ class PostgresRegistry:
                 "now_s": now_ms // 1000,
             }
             for device_no, boot in await self._link.rows(_GIVE_BOOTS, arguments):
-                record, power_on_id = new[device_no]
+                asked_record, power_on_id = new[device_no]
+                # What changed while we waited for the answer is not to be forgotten with it.
+                record = self._records.get(asked_record.device_id, asked_record)
                 answers[record.device_id] = self._with_boot(record, boot, power_on_id)
         return answers
 
-    async def give_public_ids(self, used: Sequence[DeviceRecord]) -> Mapping[DeviceId, DeviceRecord]:
-        """Committed on return: each has another public id and marker than in its record here, drawn now unless that
-        was done before. Returns them as they are now. Raises StoreUnavailable."""
+    async def give_public_ids(self, used: Mapping[DeviceId, int]) -> Mapping[DeviceId, DeviceRecord]:
+        """Committed on return: another public id and marker for each device whose `public_id_no` is not above this
+        one, unless its row is held by others or what was drawn is another's. Returns all as they are now, read anew.
+        Raises StoreUnavailable."""
 
         def draw() -> Arguments:
             return {
-                "device_nos": [record.device_no for record in used],
-                "used": [record.public_id for record in used],
+                "device_ids": list(used),
+                "used_nos": list(used.values()),
                 "public_ids": [draw_public_id() for _ in used],
                 "markers": [draw_marker() for _ in used],
             }
 
         await self._execute_drawn(_GIVE_PUBLIC_IDS, draw)
-        return await self._fetch([record.device_id for record in used])
+        return await self._fetch(list(used))
 
     async def register_unknown(self, device_id: DeviceId, model: str) -> DeviceRecord | None:
         """Registers when the model allows it; None when it does not, or the id cannot be a device's.

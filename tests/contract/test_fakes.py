@@ -139,14 +139,19 @@ async def test_a_clock_that_went_back_gives_no_boot_number_twice(registry: Regis
 
 async def test_a_used_device_is_given_another_public_id_and_marker_once(registry: Registry) -> None:
     before, other = await loaded(registry), await loaded(registry, B)
-    after = (await registry.give_public_ids([before]))[A]
+    assert before.public_id_no == 1
+    after = (await registry.give_public_ids({A: 1}))[A]
     assert after.public_id != before.public_id
     assert after.marker != before.marker
-    assert structs.replace(after, public_id=before.public_id, marker=before.marker) == before
+    drawn = {"public_id": before.public_id, "marker": before.marker, "public_id_no": 1}
+    assert structs.replace(after, **drawn) == before
+    assert after.public_id_no == 2
     assert registry.known(A) == await loaded(registry) == after
     # Whoever did not hear that it was done asks again for the same, and hears what came of it.
-    assert (await registry.give_public_ids([before]))[A] == after
+    assert (await registry.give_public_ids({A: 1}))[A] == after
+    assert (await registry.give_public_ids({A: 2}))[A].public_id_no == 3
     assert await loaded(registry, B) == other
+    assert await registry.give_public_ids({DeviceId("nobody"): 1}) == {}
 
 
 async def test_strangers_are_registered_when_their_model_allows_it(registry: Registry) -> None:

@@ -175,7 +175,7 @@ def assert_unlinked(rider: Rider, rig: GatewayRig) -> None:
         markers[noted.marker].add(noted.stay)
     assert [noted for noted in rider.noted if noted.stay.on_the_road] == []
     assert {id_: where for id_, where in stays.items() if len(where) > 1} == {}
-    # One id per stay, and each stay was seen: nothing of the above is true for want of sightings.
+    # Each stay was seen, and under one id: nothing of the above is true for want of sightings.
     assert len(stays) == len(rider.noted) == BIKES * (TRIPS + 1)
     # A number of nine digits may be drawn twice by chance, but leads nobody from a trip to the next.
     linked = {

@@ -247,8 +247,20 @@ PLANTS = (
         (
             Edit(
                 "gateway/core/advance.py",
-                "        if used_as == device.public_id and not is_in_use(stamped.report, claims):\n",
+                "        if device.public_id_no <= used_no and not is_in_use(stamped.report, claims):\n",
                 "        if False:\n",
+            ),
+        ),
+    ),
+    Plant(
+        "used_under_the_row_in_memory",
+        "a bike that was shown anew while its report waited is shown so again after the ride",
+        "tests/unit/gateway/core/test_use.py::test_no_sequence_shows_a_bike_under_an_id_it_was_used_under",
+        (
+            Edit(
+                "gateway/core/use.py",
+                "    return openings, id_no, id_no if unheard",
+                "    return openings, id_no, device.public_id_no if unheard",
             ),
         ),
     ),

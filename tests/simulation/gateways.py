@@ -106,7 +106,7 @@ class SimGateway:
         self._beliefs = Beliefs(live, lambda shard: rebuild_shard(shard, rebuild), counters)
         wheel = SilenceWheel(clock.now_ms())
         # It is not run here: which id a bike is shown under is nothing to its commands.
-        fresh_ids = FreshIds(FreshIdPorts(registry, self._beliefs, counters, lambda: 0.0))
+        fresh_ids = FreshIds(FreshIdPorts(registry, self._beliefs, counters, clock, lambda: 0.0))
         reports = TakeReports(
             ReportPorts(registry, history, self._beliefs, link, wheel, counters, settle, fresh_ids)
         )

@@ -53,5 +53,8 @@ class FakeCounters:
     def shown_anew(self, count: int) -> None:
         self.counts["shown_anew"] += count
 
+    def used_too_often(self, device_id: DeviceId) -> None:
+        self.counts["used_too_often"] += 1
+
     def shard_rebuilt(self, shard: int, states: int) -> None:
         self.counts.update(rebuilds=1, rebuilt_states=states)

@@ -52,7 +52,9 @@ class FakeGateway:
         )
         self.beliefs = Beliefs(self.live_states, lambda shard: rebuild_shard(shard, rebuild), self.counters)
         self.wheel = SilenceWheel(self.clock.now_ms())
-        self.fresh_ids = FreshIds(FreshIdPorts(self.registry, self.beliefs, self.counters, lambda: 0.5))
+        self.fresh_ids = FreshIds(
+            FreshIdPorts(self.registry, self.beliefs, self.counters, self.clock, lambda: 0.5)
+        )
         ports = ReportPorts(
             self.registry,
             self.history,

@@ -28,6 +28,8 @@ class FakeRegistry:
         self._memory: dict[DeviceId, DeviceRecord] = {}
         self._issued: dict[tuple[int, int], int] = {}
         self._drawn = 1
+        self.held: set[DeviceId] = set()
+        """Devices whose rows somebody else has locked."""
         self._interruptions = interruptions or Interruptions()
 
     def register(
@@ -105,16 +107,21 @@ class FakeRegistry:
         await self._interruptions.point("registry.give_boots:done")
         return given
 
-    async def give_public_ids(self, used: Sequence[DeviceRecord]) -> Mapping[DeviceId, DeviceRecord]:
+    async def give_public_ids(self, used: Mapping[DeviceId, int]) -> Mapping[DeviceId, DeviceRecord]:
         await self._interruptions.point("registry.give_public_ids")
-        for record in used:
-            stored = self._stored[record.device_id]
-            if stored.public_id == record.public_id:
-                number, self._drawn = self._drawn, self._drawn + 1
-                fresh = structs.replace(stored, public_id=f"fresh-{number}", marker=200_000_000 + number)
-                self._stored[record.device_id] = fresh
+        for device_id, used_no in used.items():
+            stored = self._stored.get(device_id)
+            if stored is None or device_id in self.held or stored.public_id_no > used_no:
+                continue
+            self._stored[device_id] = structs.replace(
+                stored,
+                public_id=f"fresh-{self._drawn}",
+                marker=200_000_000 + self._drawn,
+                public_id_no=stored.public_id_no + 1,
+            )
+            self._drawn += 1
         await self._interruptions.point("registry.give_public_ids:done")
-        return await self.load([record.device_id for record in used])
+        return await self.load(list(used))
 
     async def register_unknown(self, device_id: DeviceId, model: str) -> DeviceRecord | None:
         known = self._models.get(model)

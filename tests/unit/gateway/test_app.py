@@ -44,7 +44,7 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:
     assert "LATCHKEY_MQTT_PORT" in done.stderr
 
 
-async def test_every_part_that_has_something_to_run_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_part_that_the_wiring_made_is_left_standing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def opened(_: Gateway) -> None:
         return None
 

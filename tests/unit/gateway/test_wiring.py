@@ -89,3 +89,20 @@ async def test_a_flood_of_malformed_hellos_while_a_store_is_away_is_bounded() ->
     waiting = gateway.reports.pending
     gateway.took_reports([malformed, report], 16_002)
     assert gateway.reports.pending == waiting + 1
+
+
+async def test_a_shard_that_was_rebuilt_is_looked_through_whoever_found_it_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = lonely_gateway()
+
+    async def lost(_: int) -> None:
+        return None
+
+    async def rebuilt(*_: object) -> str:
+        return "new"
+
+    monkeypatch.setattr(gateway.stores.live_states, "epoch", lost)
+    monkeypatch.setattr(wiring, "rebuild_shard", rebuilt)
+    assert await gateway.beliefs.epoch(3) == "new"
+    assert gateway.lanes_to_open.get_nowait() == 3

@@ -35,6 +35,8 @@ export class Card {
   private range: Range = RANGES[0];
   private asked = new AbortController();
   private asked_ms = 0;
+  private soon: number | undefined;
+  private gone = false;
   private timer: number | undefined;
   private opener: Element | null = null;
 
@@ -60,6 +62,7 @@ export class Card {
     if (!other) return;
     this.opener = document.activeElement;
     this.state = null;
+    this.gone = false;
     this.trouble.textContent = "";
     this.slot = 0;
     this.slots.replaceChildren();
@@ -83,19 +86,20 @@ export class Card {
   /** The map heard of the device again, or lost sight of it (`null`). */
   heard(device: MapDevice | null): void {
     if (this.shown === null) return;
-    if (device === null) {
+    if (device !== null) this.show(device);
+    else if (!this.gone) {
+      // Or it is there under another id: the answer tells.
+      this.gone = true;
       this.trouble.textContent = "This device has left the map: it moved out of view, is filtered out, or is no longer shown.";
-      // Or it is there under another id.
-      void this.ask();
-      return;
     }
-    this.show(device);
-    if (performance.now() - this.asked_ms > LEAST_PAUSE_MS) void this.ask();
+    this.askSoon();
   }
 
   /** The same device under its new id. */
   show(device: MapDevice): void {
     this.shown = device;
+    if (this.gone) this.trouble.textContent = "";
+    this.gone = false;
     this.drawHead(device);
     this.drawWhy(device.available, device.reasons);
   }
@@ -104,10 +108,16 @@ export class Card {
     if (this.shown === null) return;
     this.shown = null;
     clearInterval(this.timer);
+    clearTimeout(this.soon);
     this.asked.abort();
     this.card.hidden = true;
     document.body.classList.remove("with-card");
     if (this.opener instanceof HTMLElement && this.opener.isConnected) this.opener.focus({ preventScroll: true });
+  }
+
+  private askSoon(): void {
+    clearTimeout(this.soon);
+    this.soon = window.setTimeout(() => void this.ask(), Math.max(0, LEAST_PAUSE_MS - (performance.now() - this.asked_ms)));
   }
 
   private async ask(): Promise<void> {
@@ -139,7 +149,7 @@ export class Card {
     const { signal } = this.asked;
     try {
       await work(signal);
-      if (!signal.aborted) this.trouble.textContent = "";
+      if (!signal.aborted && !this.gone) this.trouble.textContent = "";
     } catch (error) {
       if (signal.aborted) return;
       this.trouble.textContent = error instanceof Unanswered ? error.message : "Something unexpected went wrong on this page.";

@@ -1,20 +1,22 @@
 """Nobody is shown a bike under the id it was used under."""
 
+from dataclasses import dataclass, field
+
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec import msgpack, structs
 
 from firmware_protocol.messages import Bolt, DeviceId, Fix, Lock, Report
 from gateway.core.advance import REPEATED, apply_report, fold
 from gateway.core.device import DeviceModel, DeviceRecord, Status
-from gateway.core.live_state import Claim, LiveState, Reason
+from gateway.core.live_state import UNKNOWN, Claim, LiveState, Reason
+from gateway.core.shown_anew import shown_anew, waits_for_its_id
 from gateway.core.silence import hear_nothing
-from gateway.core.use import shown_anew, waits_for_its_id
 from tests.support.fakes.samples import BIKE, BOOT_MS, CABINET, bike_report, cabinet_report
 from tests.unit.gateway.core.test_advance import stamped
 
 BEFORE = DeviceRecord(1, DeviceId("d"), 1, "bike", Status.ACTIVE, "first", 123_456_789)
-AFTER = structs.replace(BEFORE, public_id="second", marker=987_654_321)
+AFTER = structs.replace(BEFORE, public_id="second", marker=987_654_321, public_id_no=2)
 
 
 def locked(seq: int, bolt: Bolt, openings: int = 0) -> Report:
@@ -29,37 +31,6 @@ def after(*reports: Report, device: DeviceRecord = BEFORE, model: DeviceModel = 
 
 def codes(state: LiveState) -> set[int]:
     return {code for code, _ in state.reasons}
-
-
-def test_a_bike_that_came_back_waits_and_is_then_shown_under_another_id() -> None:
-    in_use = after(locked(1, Bolt.CLOSED), locked(2, Bolt.OPEN))
-    assert codes(in_use) == {Reason.BOLT_NOT_CLOSED}
-    back = after(locked(1, Bolt.CLOSED), locked(2, Bolt.OPEN), locked(3, Bolt.CLOSED))
-    assert codes(back) == {Reason.RETURNED}
-    assert waits_for_its_id(back)
-    assert back.entry is not None
-    assert not back.entry.available
-    assert back.entry.units == 0
-    assert shown_anew(back, BEFORE) is None
-    anew = shown_anew(back, AFTER)
-    assert anew is not None
-    assert anew.announce
-    assert anew.after.revision == back.revision + 1
-    entry = anew.after.entry
-    assert entry is not None
-    assert entry.available
-    assert entry.units == 1
-    assert (entry.public_id, entry.marker) == ("second", 987_654_321)
-    assert shown_anew(anew.after, AFTER) is None
-
-
-def test_another_reason_stays_when_it_has_its_id() -> None:
-    empty = structs.replace(locked(3, Bolt.CLOSED), battery_pct=3)
-    anew = shown_anew(after(locked(2, Bolt.OPEN), empty), AFTER)
-    assert anew is not None
-    assert codes(anew.after) == {Reason.LOW_BATTERY}
-    assert anew.after.entry is not None
-    assert not anew.after.entry.available
 
 
 def test_a_use_of_which_no_report_was_heard_is_seen_by_the_counter_of_the_bolt() -> None:
@@ -101,53 +72,136 @@ def test_who_stands_in_one_place_keeps_its_id() -> None:
     assert codes(back) == set()
 
 
-def test_one_that_was_lost_meanwhile_waits_too() -> None:
-    back = after(locked(1, Bolt.OPEN), locked(2, Bolt.CLOSED))
-    lost = hear_nothing(back, BIKE, back.heard_at_ms + 3_600_000)
-    assert lost is not None
-    assert waits_for_its_id(lost.after)
-    anew = shown_anew(lost.after, AFTER)
-    assert anew is not None
-    assert not anew.announce
-    assert anew.after.entry is None
-    assert codes(anew.after) == {Reason.LOST}
+@dataclass
+class Town:
+    """One bike, the registry, and a process that may remember an older row of it."""
+
+    counts: bool
+    """Whether its bolt counts openings."""
+    rows: list[DeviceRecord] = field(default_factory=lambda: [BEFORE])
+    state: LiveState | None = None
+    seq: int = 0
+    openings: int = 0
+    used: set[str] = field(default_factory=set)
+    """Ids that riders were shown, or could have been, when the bike was used."""
+
+    def report(self, bolt: Bolt, row: int, *, opened: bool, fixed: bool) -> None:
+        """Applied with the newest row, or with one that the process has not heard of being replaced."""
+        self.seq += 1
+        self.openings += opened
+        in_use = bolt is not Bolt.CLOSED or (opened and self.counts and self.state is not None)
+        if in_use:
+            self.used.add(self.rows[-1].public_id)
+            if self.state is not None and self.state.entry is not None:
+                self.used.add(self.state.entry.public_id)
+        said = structs.replace(
+            locked(self.seq, bolt, self.openings if self.counts else 0),
+            fix=Fix(self.seq * 100, 0, 3.0) if fixed else None,
+        )
+        self.state = fold(self.state, self.rows[-min(row, len(self.rows))], BIKE, [stamped(said)])
+
+    def silence(self) -> None:
+        silent = self.state and hear_nothing(self.state, BIKE, self.state.heard_at_ms + 700_000)
+        self.state = silent.after if silent else self.state
+
+    def give_id(self) -> None:
+        """As the store does it: another row where the newest is not above the number of the last use."""
+        state = self.state
+        if state is None or not waits_for_its_id(state):
+            return
+        if self.rows[-1].public_id_no <= state.used_no:
+            number = self.rows[-1].public_id_no + 1
+            self.rows.append(structs.replace(BEFORE, public_id=f"id-{number}", public_id_no=number))
+        anew = shown_anew(state, self.rows[-1])
+        assert anew is not None
+        self.state = anew.after
 
 
-Taken = tuple[str, Bolt, int, bool]
-"""What happens, and of a report: the bolt, how often it opened since, and whether there is a fix."""
+Taken = tuple[str, Bolt, int, bool, bool]
+"""What happens, and of a report: the bolt, how old the row is, whether the bolt opened before, whether it has a fix."""
 
-steps: st.SearchStrategy[Taken] = st.tuples(
+taken = st.tuples(
     st.sampled_from(("report", "report", "report", "silence", "id")),
     st.sampled_from(Bolt),
-    st.integers(0, 1),
+    st.sampled_from((1, 1, 1, 2, 3)),
+    st.booleans(),
     st.booleans(),
 )
 
 
-@given(st.lists(steps, max_size=30))
-def test_no_sequence_shows_a_bike_under_an_id_it_was_used_under(taken: list[Taken]) -> None:
-    state: LiveState | None = None
-    device, used, openings, ids = BEFORE, set[str](), 0, 1
-    for seq, (what, bolt, more, fixed) in enumerate(taken, start=1):
-        if what == "id":
-            if state is not None and waits_for_its_id(state):
-                ids += 1
-                device = structs.replace(device, public_id=f"id-{ids}", marker=100_000_000 + ids)
-                anew = shown_anew(state, device)
-                state = state if anew is None else anew.after
+@given(steps=st.lists(taken, max_size=30), counts=st.booleans())
+def test_no_sequence_shows_a_bike_under_an_id_it_was_used_under(steps: list[Taken], counts: bool) -> None:
+    town = Town(counts)
+    for what, bolt, row, opened, fixed in steps:
+        if what == "report":
+            town.report(bolt, row, opened=opened, fixed=fixed)
         elif what == "silence":
-            silent = None if state is None else hear_nothing(state, BIKE, state.heard_at_ms + 200_000)
-            state = state if silent is None else silent.after
+            town.silence()
         else:
-            openings += more
-            if bolt is not Bolt.CLOSED or (more and state is not None):
-                used.add(device.public_id)
-            report = structs.replace(
-                locked(seq, bolt, openings), fix=Fix(seq * 1_000, 0, 3.0) if fixed else None
-            )
-            state = fold(state, device, BIKE, [stamped(report)])
+            town.give_id()
+        state = town.state
         if state is not None and state.entry is not None and state.entry.available:
-            assert state.entry.public_id not in used
+            assert state.entry.public_id not in town.used
+
+
+def test_what_was_admitted_before_the_new_id_was_shown_uses_that_one_up() -> None:
+    """The report waits for its batch with the old row, and meanwhile riders see the bike under its new id."""
+    back = after(locked(1, Bolt.OPEN), locked(2, Bolt.CLOSED))
+    anew = shown_anew(back, AFTER)
+    assert anew is not None
+    opened = fold(anew.after, BEFORE, BIKE, [stamped(locked(3, Bolt.OPEN))])
+    closed = fold(opened, AFTER, BIKE, [stamped(locked(4, Bolt.CLOSED))])
+    assert closed is not None
+    assert codes(closed) == {Reason.RETURNED}
+    # And so for both in one batch, with the old row.
+    both = fold(anew.after, BEFORE, BIKE, [stamped(locked(3, Bolt.OPEN)), stamped(locked(4, Bolt.CLOSED))])
+    assert both is not None
+    assert codes(both) == {Reason.RETURNED}
+    assert shown_anew(both, AFTER) is None
+
+
+def test_where_nothing_counts_a_bike_that_stands_elsewhere_was_used() -> None:
+    """It was out of reach for its whole ride, or has no bolt at all."""
+    here, near, far = (
+        structs.replace(bike_report(seq, lat_e7=metres * 90), lock=Lock(Bolt.CLOSED))
+        for seq, metres in ((1, 0), (2, 60), (3, 400))
+    )
+    assert codes(after(here, near)) == set()
+    assert codes(after(here, near, far)) == {Reason.RETURNED}
+    bare = [structs.replace(report, lock=None) for report in (here, far)]
+    assert codes(after(*bare)) == {Reason.RETURNED}
+    counted = [structs.replace(report, lock=Lock(Bolt.CLOSED, 0, 7)) for report in (here, far)]
+    assert codes(after(*counted)) == set()
+
+
+def test_one_that_was_lost_and_counts_nothing_may_have_been_anywhere() -> None:
+    lost = hear_nothing(after(bike_report(1)), BIKE, BOOT_MS + 3_600_000)
+    assert lost is not None
+    back = fold(lost.after, BEFORE, BIKE, [stamped(bike_report(9), received_ms=BOOT_MS + 3_700_000)])
+    assert back is not None
+    assert Reason.RETURNED in codes(back)
+
+
+def test_a_report_without_its_bolt_is_no_opening() -> None:
+    counted = locked(1, Bolt.CLOSED, 7)
+    bare = structs.replace(bike_report(2), lock=None)
+    assert codes(after(counted, bare, locked(3, Bolt.CLOSED, 7))) == set()
+
+
+def test_a_state_of_before_uses_were_noted_makes_no_fleet_vanish_and_forgets_no_use() -> None:
+    def of_before(state: LiveState) -> LiveState:
+        """As another version wrote it: without what stands behind the entry."""
+        return msgpack.decode(msgpack.encode(msgpack.decode(msgpack.encode(state))[:10]), type=LiveState)
+
+    idle = of_before(after(locked(1, Bolt.CLOSED, 41)))
+    assert (idle.openings, idle.id_no, idle.used_no) == (UNKNOWN, 0, 0)
+    still = fold(idle, BEFORE, BIKE, [stamped(locked(2, Bolt.CLOSED, 41))])
+    assert still is not None
+    assert codes(still) == set()
+    ridden = of_before(after(locked(1, Bolt.CLOSED, 41), locked(2, Bolt.OPEN, 42)))
+    back = fold(ridden, BEFORE, BIKE, [stamped(locked(3, Bolt.CLOSED, 42))])
+    assert back is not None
+    assert codes(back) == {Reason.RETURNED}
 
 
 def test_a_report_that_repeats_the_newest_changes_nothing() -> None:

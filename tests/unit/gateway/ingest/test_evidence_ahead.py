@@ -48,7 +48,7 @@ class WholeGateway(CommandGateway):
         )
         beliefs = Beliefs(self.states, lambda shard: rebuild_shard(shard, rebuild), counters)
         wheel = SilenceWheel(self.clock.now_ms())
-        fresh_ids = FreshIds(FreshIdPorts(self.registry, beliefs, counters, lambda: 0.0))
+        fresh_ids = FreshIds(FreshIdPorts(self.registry, beliefs, counters, self.clock, lambda: 0.0))
         ports = ReportPorts(
             self.registry, self.history, beliefs, self.report_pubacks, wheel, counters, self.settle, fresh_ids
         )

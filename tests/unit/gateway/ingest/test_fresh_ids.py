@@ -1,6 +1,7 @@
 """A bike that was used comes back to maps under another public id, whatever fails or dies on the way."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
@@ -10,8 +11,9 @@ from firmware_protocol.messages import Bolt, DeviceId, Lock, Report
 from firmware_protocol.topics import shard_of
 from gateway.core.device import DeviceRecord
 from gateway.core.live_state import LiveState, MapEntry
-from gateway.core.use import waits_for_its_id
+from gateway.core.shown_anew import waits_for_its_id
 from gateway.ingest.beliefs import LaneTrouble
+from gateway.ingest.fresh_ids import MAX_OF_AN_HOUR
 from gateway.ports import StoreUnavailable
 from tests.support.fakes.gateway import FakeGateway
 from tests.support.fakes.samples import arrived, bike_report
@@ -95,24 +97,30 @@ async def test_one_that_is_in_use_again_by_then_waits_for_its_return(gateway: Fa
     assert id_shown(gateway) == "fresh-1"
 
 
-async def test_one_that_comes_back_while_ids_are_given_is_wanted_again(gateway: FakeGateway) -> None:
+async def test_one_that_is_used_again_while_ids_are_given_gets_one_more(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await use(gateway)
+    give = gateway.registry.give_public_ids
 
-    def meanwhile() -> None:
-        gateway.fresh_ids.look_at(shard_of(A), A, believed(gateway))
+    async def give_and_ride(used: Mapping[DeviceId, int]) -> Mapping[DeviceId, DeviceRecord]:
+        given = await give(used)
+        monkeypatch.undo()
+        await use(gateway, first=4)
+        return given
 
-    gateway.interruptions.raise_always("registry.give_public_ids", meanwhile)
-    giving = asyncio.ensure_future(gateway.fresh_ids.give())
-    await asyncio.wait([giving], timeout=0)
-    gateway.interruptions.heal()
-    await giving
-    assert id_shown(gateway) == "fresh-1"
-    assert len(gateway.fresh_ids) == 0
+    monkeypatch.setattr(gateway.registry, "give_public_ids", give_and_ride)
+    await gateway.fresh_ids.give()
+    assert shown(gateway) is None
+    assert len(gateway.fresh_ids) == 1
+    await gateway.fresh_ids.give()
+    assert id_shown(gateway) == "fresh-2"
 
 
+@pytest.mark.parametrize("rides_again", [False, True], ids=["stands", "rides-again"])
 @pytest.mark.parametrize("killed", [False, True], ids=["fails", "killed"])
 async def test_whatever_fails_on_the_way_it_is_shown_in_the_end_and_never_as_before(
-    gateway: FakeGateway, killed: bool
+    *, killed: bool, rides_again: bool
 ) -> None:
     """Every single moment, once; a process that was killed finds who waits when it takes the lane."""
     point = 0
@@ -124,18 +132,62 @@ async def test_whatever_fails_on_the_way_it_is_shown_in_the_end_and_never_as_bef
         gateway.interruptions.raise_after(point, Killed if killed else lambda: StoreUnavailable("away"))
         with suppress(StoreUnavailable, LaneTrouble, Killed):
             await gateway.fresh_ids.give()
-        assert id_shown(gateway) != "public-1"
         interrupted = len(gateway.interruptions.passed) == passed + point + 1
+        gateway.interruptions.heal()
+        before = {"public-1"}
+        assert id_shown(gateway) not in before
         if interrupted and killed:
             gateway.restart()
             await gateway.sweep.take_over(shard_of(A))
+        if rides_again:
+            before |= {id_shown(gateway) or ""}
+            await use(gateway, first=4)
         await gateway.fresh_ids.give()
-        assert id_shown(gateway) == record(gateway).public_id == "fresh-1"
+        assert id_shown(gateway) == record(gateway).public_id
+        assert id_shown(gateway) not in before
         assert not waits_for_its_id(believed(gateway))
         if not interrupted:
             assert point > 2
             return
         point += 1
+
+
+async def test_one_whose_row_is_held_by_somebody_holds_up_nobody_and_waits(gateway: FakeGateway) -> None:
+    await use(gateway, A)
+    await use(gateway, B)
+    gateway.registry.held.add(A)
+    await gateway.fresh_ids.give()
+    assert id_shown(gateway, B) == "fresh-1"
+    assert shown(gateway, A) is None
+    assert len(gateway.fresh_ids) == 1
+    gateway.registry.held.clear()
+    await gateway.fresh_ids.give()
+    assert id_shown(gateway, A) == "fresh-2"
+
+
+async def test_one_that_says_it_is_used_all_the_time_waits_for_the_next_hour(gateway: FakeGateway) -> None:
+    for seq in range(1, 3 * (MAX_OF_AN_HOUR + 1), 3):
+        await use(gateway, first=seq)
+        await gateway.fresh_ids.give()
+    assert shown(gateway) is None
+    assert len(gateway.fresh_ids) == 0
+    assert gateway.counters.counts["shown_anew"] == MAX_OF_AN_HOUR
+    assert gateway.counters.counts["used_too_often"] == 1
+    gateway.clock.advance(ms=3_600_000)
+    await gateway.take(arrived(A, bike_report(5_000), received_ms=gateway.clock.now_ms()))
+    await gateway.fresh_ids.give()
+    assert id_shown(gateway) == f"fresh-{MAX_OF_AN_HOUR + 1}"
+
+
+async def test_a_sweep_finds_one_that_somebody_else_left_waiting(gateway: FakeGateway) -> None:
+    await use(gateway)
+    gateway.restart()
+    await gateway.take(arrived(B, bike_report(1)))
+    gateway.wheel.watch(shard_of(A), A, gateway.clock.now_ms())
+    gateway.clock.advance(ms=2_000)
+    await gateway.sweep.sweep()
+    await gateway.fresh_ids.give()
+    assert id_shown(gateway) == "fresh-1"
 
 
 async def test_a_report_finds_again_what_was_forgotten(gateway: FakeGateway) -> None:
@@ -151,6 +203,24 @@ async def test_a_report_finds_again_what_was_forgotten(gateway: FakeGateway) -> 
 async def test_a_lane_that_was_lost_is_left_to_its_next_owner(gateway: FakeGateway) -> None:
     await use(gateway)
     gateway.fresh_ids.drop(shard_of(A))
+    assert len(gateway.fresh_ids) == 0
+    await gateway.take(arrived(A, bike_report(9)))
+    assert len(gateway.fresh_ids) == 1
+
+    def lost() -> Exception:
+        gateway.fresh_ids.drop(shard_of(A))
+        return StoreUnavailable("away")
+
+    gateway.interruptions.raise_always("registry.give_public_ids", lost)
+    with pytest.raises(StoreUnavailable):
+        await gateway.fresh_ids.give()
+    assert len(gateway.fresh_ids) == 0
+
+
+async def test_a_process_that_ends_takes_on_nothing_more(gateway: FakeGateway) -> None:
+    await use(gateway, A)
+    gateway.fresh_ids.leave()
+    await use(gateway, B)
     assert len(gateway.fresh_ids) == 0
 
 
