@@ -41,7 +41,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def nursery(copy: Path) -> Iterator[Nursery]:
     """Has loaded nothing of the copy itself."""
-    started = Nursery(copy)
+    started = Nursery(copy, CHECKOUT / ".hypothesis")
     yield started
     started.close()
 

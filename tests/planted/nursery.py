@@ -32,11 +32,13 @@ class Ended(NamedTuple):
 class Nursery:
     """Runs pytest in a copy of the sources, each time in a process of its own."""
 
-    def __init__(self, copy: Path) -> None:
+    def __init__(self, copy: Path, remembered: Path) -> None:
+        """`remembered` is where hypothesis keeps what it has read out of the same sources before."""
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))},
             "PYTHONPATH": str(copy),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(remembered),
         }
         self._printed = copy / "printed.txt"
         self._process = subprocess.Popen(
