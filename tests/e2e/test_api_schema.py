@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from cli.stack import CHECKOUT, Stack
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import bearer
 from tests.support.unlock_rig import BIKES, CABINET, UnlockRig, unlock_rig
 
@@ -50,6 +51,7 @@ def document(rig: UnlockRig) -> dict[str, Any]:
         json={"kind": "locate"},
         headers={**bearer(rig.api), "Idempotency-Key": str(uuid4())},
         trust_env=False,
+        verify=NO_TLS,
         timeout=30,
     )
     ids = {"devices": [*BIKES, CABINET, "nobody"], "commands": [placed.json()["id"], str(uuid4())]}
