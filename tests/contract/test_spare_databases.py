@@ -54,6 +54,16 @@ def test_where_only_rows_came_it_is_the_same_database_again(few: SpareDatabases)
     few.give_back(dsn)
 
 
+def test_a_table_that_grew_long_is_as_empty_as_a_short_one(few: SpareDatabases) -> None:
+    dsn = few.take()
+    register(dsn, *(f"d{number}" for number in range(2_000)))
+    few.give_back(dsn)
+    assert few.take() == dsn
+    assert ask(dsn, REGISTERED) == [(0,)]
+    assert ask(dsn, "select pg_relation_size('device')") == [(0,)]
+    few.give_back(dsn)
+
+
 def test_two_at_once_are_two(few: SpareDatabases) -> None:
     first, second = few.take(), few.take()
     assert first != second

@@ -3,21 +3,30 @@
 import pytest
 
 LONGEST_FIRST = (
+    "test_gateway_faults",
+    "test_demo",
     "test_api_schema",
     "test_page_conversation",
-    "test_gateway_faults",
-    "test_unlock_line",
     "test_page_on_the_line",
-    "test_demo",
+    "test_unlock_line",
+    "test_broker_export",
     "test_api_live",
     "test_unlock_without_redis",
-    "test_broker_export",
-    "test_unlock_network",
+    "test_up",
+    "test_unlock_takeover",
     "test_sim_audit",
+    "test_unlock_network",
     "test_api_crowd",
     "test_api_stale",
-    "test_unlock_away",
+    "test_api_people",
     "test_unlock_town",
+    "test_secrets",
+    "test_bench",
+    "test_page_units",
+    "test_unlock_away",
+    "test_gateway_reports",
+    "test_unlock_audit",
+    "test_gateway_replay",
 )
 """Of those that take more than a tenth of the time of the first; the others follow by name."""
 

@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from cli.stack import Stack
 from cli.tokens import token_of
 from gateway.core.live_state import MapEntry
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import ChildProcess, bearer, running
 from tests.support.redis_writer import RedisWriter, write_at_a_rate
 from tests.support.stuck_client import stuck_client
@@ -102,7 +103,7 @@ async def test_the_stuck_are_closed_and_the_healthy_end_with_the_last_value_of_e
         async with (
             asyncio.TaskGroup() as group,
             httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{api.http_port}", trust_env=False, timeout=30
+                base_url=f"http://127.0.0.1:{api.http_port}", trust_env=False, verify=NO_TLS, timeout=30
             ) as http,
         ):
             ready: Asked = partial(_is_ready, http)

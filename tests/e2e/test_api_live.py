@@ -17,6 +17,7 @@ from firmware_protocol.codec import Encoding, encode_report
 from firmware_protocol.messages import Bolt, DeviceId, Fix, Lock, Report
 from gateway.core.device import DeviceModel, Kind
 from gateway.stores.registration import NewDevice, bulk_register
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import ChildProcess, bearer, running
 from tests.support.redis_writer import RedisWriter
 from tests.support.stuck_client import read_to_the_end, stuck_client
@@ -58,7 +59,11 @@ async def writer(stack: Stack) -> AsyncIterator[RedisWriter]:
 
 def _get(api: ChildProcess, path: str) -> httpx.Response:
     return httpx.get(
-        f"http://127.0.0.1:{api.http_port}{path}", headers=bearer(api), trust_env=False, timeout=30
+        f"http://127.0.0.1:{api.http_port}{path}",
+        headers=bearer(api),
+        trust_env=False,
+        verify=NO_TLS,
+        timeout=30,
     )
 
 
@@ -138,7 +143,10 @@ def test_sigterm_ends_the_process_with_zero_and_tells_its_clients(api: ChildProc
 
 def test_beyond_loopback_it_says_that_tls_must_stand_in_front(api: ChildProcess) -> None:
     assert _get(api, "/v1/fleet").status_code == 200
-    assert httpx.get(f"http://127.0.0.1:{api.http_port}/v1/fleet", trust_env=False).status_code == 401
+    assert (
+        httpx.get(f"http://127.0.0.1:{api.http_port}/v1/fleet", trust_env=False, verify=NO_TLS).status_code
+        == 401
+    )
     assert "tls_must_stand_in_front" in api.log_path.read_text()
 
 

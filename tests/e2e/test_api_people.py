@@ -15,6 +15,7 @@ from gateway.stores.api_keys import create_key, revoke_key
 from gateway.stores.audit import Intact, verify_audit
 from gateway.stores.people import erase_person
 from tests.support.fake_wechat import APP_ID, SECRET, SESSION_KEY, FakeWeChat, fake_wechat
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import ChildProcess, bearer, running
 from tests.support.stored import NOW_MS
 from tests.support.waiting import until
@@ -49,7 +50,9 @@ def ask(api: ChildProcess, path: str, token: str = "", **more: str) -> httpx.Res
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     method = "POST" if more else "GET"
     url = f"http://127.0.0.1:{api.http_port}{path}"
-    return httpx.request(method, url, headers=headers, json=more or None, trust_env=False, timeout=30)
+    return httpx.request(
+        method, url, headers=headers, json=more or None, trust_env=False, verify=NO_TLS, timeout=30
+    )
 
 
 def test_people_and_programs_come_in_are_known_and_are_shut_out_and_no_log_names_a_secret(
@@ -77,7 +80,11 @@ def test_people_and_programs_come_in_are_known_and_are_shut_out_and_no_log_names
         assert erase_person(connection, 1, person, by="console:me", why="asked to")
     until(lambda: {ask(api, fleet, token).status_code for token in (made.key, rider)} == {401})
     told = httpx.get(
-        f"http://127.0.0.1:{api.http_port}/v1/audit", headers=bearer(api), trust_env=False, timeout=30
+        f"http://127.0.0.1:{api.http_port}/v1/audit",
+        headers=bearer(api),
+        trust_env=False,
+        verify=NO_TLS,
+        timeout=30,
     ).json()
     assert [line["action"] for line in told["lines"]] == ["person_erase", "key_revoke", "key_create"]
     assert isinstance(verify_audit(database), Intact)

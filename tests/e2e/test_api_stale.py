@@ -15,6 +15,7 @@ from cli.stack import Stack
 from firmware_protocol.messages import Fix, Report
 from tests.support.gateway_rig import bridge, gateway_rig
 from tests.support.hurried_api import JUMP_S, hurried_api, put_ahead
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import bearer
 from tests.support.waiting import until_async
 
@@ -38,7 +39,9 @@ async def test_a_stopped_gateway_makes_the_map_stale_and_a_started_one_heals_it(
         address = f"127.0.0.1:{api.http_port}"
 
         def get(path: str) -> httpx.Response:
-            return httpx.get(f"http://{address}{path}", headers=bearer(api), trust_env=False, timeout=30)
+            return httpx.get(
+                f"http://{address}{path}", headers=bearer(api), trust_env=False, verify=NO_TLS, timeout=30
+            )
 
         with bridge(stack) as devices:
             devices.report(rig.devices[0], Report(seq=1, fix=Fix(lat_e7=312_500_000, lon_e7=1_214_500_000)))

@@ -24,6 +24,7 @@ from gateway.stores.bulk_import import import_chunk
 from gateway.stores.device_identity import By
 from gateway.stores.registration import NewDevice, bulk_register
 from tests.support.device_client import DeviceClient, device_client
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import running
 from tests.support.spare_databases import SpareDatabases
 from tests.support.stored import ask
@@ -227,7 +228,9 @@ def test_a_device_enrols_itself_and_connects(town: Town, tmp_path: Path) -> None
     asked = {"code": code, "device_id": "exp-new"}
     with running("api", town.stack.environment(dsn=town.dsn), tmp_path) as api:
         first, second = (
-            httpx.post(f"http://127.0.0.1:{api.http_port}/v1/enrol", json=asked, trust_env=False)
+            httpx.post(
+                f"http://127.0.0.1:{api.http_port}/v1/enrol", json=asked, trust_env=False, verify=NO_TLS
+            )
             for _ in range(2)
         )
     assert (first.status_code, second.status_code) == (201, 403)

@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.skipif(bool(missing_browser()), reason=missing_browser()),
 ]
 
+WIDTH, HEIGHT = 1024, 640
+"""Software draws every point of it."""
 WITHOUT_WEBGL = """
 const getContext = HTMLCanvasElement.prototype.getContext;
 HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
@@ -49,13 +51,33 @@ def served() -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture
-def page(browser: Browser, served: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The page by a link to the middle of the city, live and showing all five; still, unless a test asks for motion."""
-    motion: Motion = getattr(request, "param", "reduce")
-    with opened(browser, f"{served.url}#15.5/{CENTRE_LAT}/{CENTRE_LON}&token=any", motion=motion) as shown:
-        until_page(shown, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b0') !== null")
+@pytest.fixture(scope="module")
+def kept_tab(browser: Browser) -> Iterator[Page]:
+    """One for all cities: each has an address of its own, of which a tab knows nothing yet, but it compiles no program
+    that it has compiled before."""
+    with opened(browser, "about:blank", width=WIDTH, height=HEIGHT) as shown:
         yield shown
+
+
+@pytest.fixture
+def tab(kept_tab: Page) -> Iterator[Page]:
+    """Shows nothing yet."""
+    yield kept_tab
+    kept_tab.goto("about:blank")
+    kept_tab.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+
+
+def show(tab: Page, served: Served, place: str = "", *, motion: Motion = "reduce") -> None:
+    tab.emulate_media(reduced_motion=motion)
+    tab.goto(f"{served.url}#{place}token=any")
+
+
+@pytest.fixture
+def page(tab: Page, served: Served, request: pytest.FixtureRequest) -> Page:
+    """The page by a link to the middle of the city, live and showing all five; still, unless a test asks for motion."""
+    show(tab, served, f"15.5/{CENTRE_LAT}/{CENTRE_LON}&", motion=getattr(request, "param", "reduce"))
+    until_page(tab, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b0') !== null")
+    return tab
 
 
 def until_page(page: Page, condition: str, argument: Any = None) -> None:
@@ -63,15 +85,15 @@ def until_page(page: Page, condition: str, argument: Any = None) -> None:
     page.wait_for_function(f"argument => Boolean(window.latchkey) && ({condition})", arg=argument)
 
 
-def test_it_starts_where_the_fleet_is_and_counts_it(browser: Browser, served: Served) -> None:
-    with opened(browser, f"{served.url}#token=any") as page:
-        until_page(page, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b1') !== null")
-        expect(page.locator("#total")).to_have_text("5")
-        expect(page.locator("#available")).to_have_text("5")
-        expect(page.locator("#connection")).to_have_text("Live")
-        spot = page.evaluate("latchkey.drawn('b1')")
-        assert 300 < spot["x"] < 1280
-        assert 0 < spot["y"] < 800
+def test_it_starts_where_the_fleet_is_and_counts_it(tab: Page, served: Served) -> None:
+    show(tab, served, motion="no-preference")
+    until_page(tab, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b1') !== null")
+    expect(tab.locator("#total")).to_have_text("5")
+    expect(tab.locator("#available")).to_have_text("5")
+    expect(tab.locator("#connection")).to_have_text("Live")
+    spot = tab.evaluate("latchkey.drawn('b1')")
+    assert 300 < spot["x"] < WIDTH
+    assert 0 < spot["y"] < HEIGHT
 
 
 @pytest.mark.parametrize("page", ["no-preference"], indirect=True)
@@ -149,10 +171,11 @@ def test_without_webgl_the_devices_are_listed(browser: Browser, served: Served) 
         expect(page.locator("#near li")).to_have_count(5)
 
 
-def test_a_phone_shows_the_map_first(browser: Browser, served: Served) -> None:
-    with opened(browser, f"{served.url}#token=any", width=390, height=780) as page:
-        until_page(page, "latchkey.settled() && latchkey.devices() === 5")
-        expect(page.locator("#panel-body")).to_be_hidden()
-        page.locator("#fold").click()
-        expect(page.locator("#kinds")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+def test_a_phone_shows_the_map_first(tab: Page, served: Served) -> None:
+    tab.set_viewport_size({"width": 390, "height": 780})
+    show(tab, served)
+    until_page(tab, "latchkey.settled() && latchkey.devices() === 5")
+    expect(tab.locator("#panel-body")).to_be_hidden()
+    tab.locator("#fold").click()
+    expect(tab.locator("#kinds")).to_be_visible()
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -25,6 +25,7 @@ from gateway.stores.postgres_link import PostgresLink
 from gateway.stores.registration import bulk_register
 from tests.support.gateway_rig import bridge
 from tests.support.obedient_bike import ObedientBike
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import bearer
 from tests.support.waiting import until_async
 
@@ -44,7 +45,7 @@ class Town:
         self.environment = stack.environment(dsn=dsn) | stack.exporting() | more
         self.gateway = ChildProcess(["gateway"], self.environment, folder)
         self.api = ChildProcess(["api"], self.environment, folder)
-        self.http = httpx.Client(trust_env=False, timeout=30)
+        self.http = httpx.Client(trust_env=False, verify=NO_TLS, timeout=30)
         self.heard: list[str] = []
 
     def ask(self, method: str, path: str, *, of: ChildProcess | None = None, **more: Any) -> httpx.Response:

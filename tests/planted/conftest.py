@@ -1,15 +1,13 @@
 """Mistakes are put into a private copy of the sources, one at a time."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cli.stack import CHECKOUT
+from tests.planted.nursery import Nursery
 from tests.planted.plant import Edit, Plant
 
 COPIED = (
@@ -40,13 +38,21 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def nursery(copy: Path) -> Iterator[Nursery]:
+    """Has loaded nothing of the copy itself."""
+    started = Nursery(copy, CHECKOUT / ".hypothesis")
+    yield started
+    started.close()
+
+
 @pytest.fixture
-def planted(copy: Path, plant: Plant) -> Iterator[Path]:
-    """The copy with the plant in it; taken out again at the end."""
+def planted(copy: Path, nursery: Nursery, plant: Plant) -> Iterator[Nursery]:
+    """Runs tests in the copy with the plant in it, which is taken out again at the end."""
     before = {edit.path: (copy / edit.path).read_text() for edit in plant.edits}
     for edit in plant.edits:
         _apply(copy / edit.path, edit)
-    yield copy
+    yield nursery
     for path, text in before.items():
         _write(copy / path, text)
 
@@ -67,19 +73,11 @@ def _write(path: Path, text: str) -> None:
         compile(text, path, "exec")
 
 
-def must_be_noticed(planted: Path, plant: Plant) -> None:
+def must_be_noticed(planted: Nursery, plant: Plant) -> None:
     """Runs the test that is named, in the copy. Raises AssertionError unless it turns red, and for this reason."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))},
-        "PYTHONPATH": str(planted),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-rfE", "-p", "tests.planted.one_try"]
-    command += ["-p", "no:cacheprovider", plant.test]
-    run = subprocess.run(
-        command, cwd=planted, env=environment, capture_output=True, text=True, timeout=100, check=False
-    )
-    said = f"{plant.name} ({plant.why}):\n{run.stdout[-3000:]}{run.stderr[-1000:]}"
-    assert run.returncode == pytest.ExitCode.TESTS_FAILED, f"nothing noticed {said}"
-    assert f"FAILED {plant.test}" in run.stdout, said
-    assert not [name for name in NOT_A_FINDING if f"{name}:" in run.stdout], said
+    arguments = ["-q", "-x", "-rfE", "-p", "tests.planted.one_try", "-p", "no:cacheprovider", plant.test]
+    run = planted.run(arguments, within_s=100)
+    said = f"{plant.name} ({plant.why}):\n{run.printed[-4000:]}"
+    assert run.exit_code == pytest.ExitCode.TESTS_FAILED, f"nothing noticed {said}"
+    assert f"FAILED {plant.test}" in run.printed, said
+    assert not [name for name in NOT_A_FINDING if f"{name}:" in run.printed], said

@@ -1,18 +1,17 @@
 """Tests that cannot fail prove nothing: with each classic mistake put in, the test that is named turns red."""
 
-from pathlib import Path
-
 import pytest
 
 from cli.stack import CHECKOUT
 from tests.planted.command_plants import COMMAND_PLANTS
 from tests.planted.conftest import must_be_noticed
+from tests.planted.nursery import Nursery
 from tests.planted.plant import Plant
 from tests.planted.plants import PLANTS
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=[plant.name for plant in PLANTS])
-def test_a_planted_mistake_is_found(planted: Path, plant: Plant) -> None:
+def test_a_planted_mistake_is_found(planted: Nursery, plant: Plant) -> None:
     must_be_noticed(planted, plant)
 
 

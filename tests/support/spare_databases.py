@@ -39,6 +39,15 @@ BEGIN_SEQUENCES_AGAIN = """
 """
 
 
+FEW_PAGES = 4
+SHORT = """
+    select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and not relhassubclass
+    and pg_relation_size(oid) <= %s * current_setting('block_size')::int
+"""
+"""Those of a few pages, what was deleted before included. To delete the rows of one is cheap; to truncate it makes new
+files, for all its indexes and for every table that refers to it, and looks for the old ones in all of the cache."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What a database is, beside the rows of tables that are empty at first."""
@@ -103,8 +112,11 @@ def _empty(connection: psycopg.Connection, pristine: State) -> None:
     changed = _filled(connection) - {
         one for one, rows in pristine.rows.items() if _copied(connection, one) == rows
     }
-    if changed:
-        names = sql.SQL(", ").join(map(sql.Identifier, sorted(changed)))
+    short = changed & {name for (name,) in connection.execute(SHORT, (FEW_PAGES,)).fetchall()}
+    for one in sorted(short):
+        connection.execute(sql.SQL("delete from {}").format(sql.Identifier(one)))
+    if long := changed - short:
+        names = sql.SQL(", ").join(map(sql.Identifier, sorted(long)))
         connection.execute(sql.SQL("truncate {} cascade").format(names))
     for one in changed & pristine.rows.keys():
         with connection.cursor().copy(sql.SQL("copy {} from stdin").format(sql.Identifier(one))) as copy:

@@ -21,6 +21,7 @@ from gateway.stores.postgres_link import PostgresLink
 from gateway.stores.registration import NewDevice, bulk_register
 from tests.support.gateway_rig import bridge
 from tests.support.obedient_bike import ObedientBike
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import ChildProcess, bearer, running
 from tests.support.waiting import until, until_async
 
@@ -48,7 +49,9 @@ class UnlockRig:
         self.url = f"http://127.0.0.1:{api.http_port}"
 
     def get(self, path: str, role: str = "operator_admin") -> httpx.Response:
-        return httpx.get(self.url + path, headers=bearer(self.api, role), trust_env=False, timeout=30)
+        return httpx.get(
+            self.url + path, headers=bearer(self.api, role), trust_env=False, verify=NO_TLS, timeout=30
+        )
 
     def is_online(self, device_id: DeviceId) -> bool:
         """Whether the API knows how it is."""

@@ -35,6 +35,7 @@ from tests.support.fakes.device_keys import FakeDeviceKeys
 from tests.support.fakes.interruptions import Interruptions
 from tests.support.fakes.live_states import FakeLiveStates
 from tests.support.fakes.people import FakePeople
+from tests.support.plain_http import NO_TLS
 from tests.support.waiting import until_async
 from tests.unit.api.newcomers import BROKER_ADDRESS, BROKER_SECRET, Newcomers
 from tests.unit.api.stores import MODEL as MODEL
@@ -184,7 +185,7 @@ async def serving(**options: Any) -> AsyncIterator[Surface]:
         base = f"http://127.0.0.1:{surface.port}"
         try:
             async with httpx.AsyncClient(
-                base_url=base, trust_env=False, timeout=30, headers=surface.headers()
+                base_url=base, trust_env=False, verify=NO_TLS, timeout=30, headers=surface.headers()
             ) as surface.http:
                 yield surface
         finally:

@@ -12,6 +12,7 @@ from api.auth.policy import ROUTES, Openness, admitted
 from api.auth.principal import Role
 from api.problems import MEDIA_TYPE, Problem
 from api.routing import application
+from tests.support.plain_http import NO_TLS
 from tests.unit.api.live.entries import entry
 from tests.unit.api.surface import Surface, known, serving
 
@@ -58,7 +59,9 @@ def test_only_what_says_nothing_of_an_operator_is_open() -> None:
 async def _ask(surface: Surface, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
     name = ABSENT if path.startswith("/v1/commands") else DEVICE
     url = path.replace("{id}", name) + QUERIES.get(path, "")
-    async with httpx.AsyncClient(base_url=str(surface.http.base_url), trust_env=False, timeout=30) as http:
+    async with httpx.AsyncClient(
+        base_url=str(surface.http.base_url), trust_env=False, verify=NO_TLS, timeout=30
+    ) as http:
         extra = {"Idempotency-Key": "one-and-only"} if method == "POST" else {}
         return await http.request(method, url, headers=headers | extra, json=BODIES.get((method, path)))
 

@@ -1,5 +1,6 @@
-"""The device in C, built once per worker under the sanitizers."""
+"""The device in C, built once for all workers under the sanitizers."""
 
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,16 @@ from tests.unit.firmware_protocol.c.compiled import SANITIZED, SOURCES, DeviceIn
 
 
 @pytest.fixture(scope="session")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """driver.c as a program."""
-    folder = tmp_path_factory.mktemp("driver")
-    return build(SOURCES / "driver.c", into=folder / "driver", options=SANITIZED)
+def driver(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """driver.c as a program, of the worker that asks first."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own if worker_id == "master" else own.parent
+    program = folder / "driver"
+    with (folder / "driver.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            build(SOURCES / "driver.c", into=folder / "driver.new", options=SANITIZED).rename(program)
+    return program
 
 
 @pytest.fixture(scope="module")
