@@ -6,11 +6,13 @@ from typing import Any
 import psycopg
 
 from bench.faults.rig import TRIAL_MODEL, Rig
+from bench.faults.waiting import wait_for
 from firmware_protocol.codec import decode_report
 from gateway.core.availability import reported_reasons
 from gateway.core.change import charge_stands, noise_e7
 from gateway.core.device import DeviceRecord
 from gateway.core.live_state import LiveState, MapEntry, Reason
+from gateway.core.shown_anew import waits_for_its_id
 from gateway.core.stamped import StampedReport
 from gateway.stores.device_rows import DEVICE_COLUMNS, device_record
 from gateway.stores.instants import unix_ms
@@ -35,9 +37,16 @@ def live_states(rig: Rig) -> dict[str, LiveState]:
     return states
 
 
+def settled_states(rig: Rig) -> dict[str, LiveState]:
+    """The same once every bike that was used has its new public id. Raises NeverCame."""
+    wait_for("public ids for used bikes", lambda: not any(map(waits_for_its_id, live_states(rig).values())))
+    return live_states(rig)
+
+
 def compare_with_history(rig: Rig) -> None:
-    """Notes every device whose reported state or map entry is not that of its newest report."""
-    states = live_states(rig)
+    """Notes every device whose reported state or map entry is not that of its newest report, once used bikes have
+    their new ids. Raises NeverCame."""
+    states = settled_states(rig)
     with psycopg.connect(rig.dsn) as connection:
         rows = connection.execute(f"select {DEVICE_COLUMNS} from device".encode()).fetchall()
         devices = {device.device_no: device for device in map(device_record, rows)}

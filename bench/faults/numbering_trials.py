@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bench.faults.believed import compare_with_history, live_states
+from bench.faults.believed import compare_with_history, live_states, settled_states
 from bench.faults.findings import Findings
 from bench.faults.flood import Message
 from bench.faults.frames import greet, log_of, message, send, state, wait_applied
@@ -64,7 +64,7 @@ def impostors(scene: Scene) -> Findings:
         newest = log_of(second, len(second))
         send(rig, newest)
         wait_applied(rig, len(honest) + len(newest))
-        before = live_states(rig)
+        before = settled_states(rig)
         _send_impostors(rig, first, second, rows)
         findings.expect("live states after the impostors", live_states(rig) == before, True)
         findings.expect(
