@@ -10,7 +10,7 @@ from gateway.core.device import DeviceModel, DeviceRecord, Kind
 from gateway.core.live_state import UNKNOWN, Claim, LiveState, MapEntry, Presence, Reason
 from gateway.core.presence import heard_at_ms, presence_of
 from gateway.core.stamped import StampedReport
-from gateway.core.use import is_in_use, use_after
+from gateway.core.use import use_after
 
 REBUILT_ABOVE = 1 << 20
 """A rebuilt state's revision lies this far above its base: more than a device can have gained since the base
@@ -67,8 +67,8 @@ def apply_report(
     codes = reported_reasons(device, model, stamped, claims)
     openings, id_no, used_no = UNKNOWN, 0, 0
     if model.kind is _BIKE:
-        openings, id_no, used_no = use_after(state, device, stamped.report, claims)
-        if device.public_id_no <= used_no and not is_in_use(stamped.report, claims):
+        openings, id_no, used_no, waits = use_after(state, device, stamped.report, claims)
+        if waits:
             codes.append(_RETURNED)
     reasons: Reasons = with_since(codes, known, stamped.at_ms) if codes else ()
     if presence is not _ONLINE:

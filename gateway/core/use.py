@@ -8,6 +8,7 @@ from gateway.core.live_state import UNKNOWN, Claim, LiveState, Presence, Reason
 CARRIED_M = 100.0
 """A bike that counts no openings and stands further from where it stood was ridden, though nobody heard of it."""
 
+_CARRIED_E7 = int(CARRIED_M) * E7_PER_M
 _CLOSED = Bolt.CLOSED
 _LOST = Presence.LOST
 _OF_USE = frozenset({Reason.BOLT_NOT_CLOSED, Reason.CLAIMED, Reason.IN_MOTION})
@@ -21,18 +22,25 @@ def is_in_use(report: Report, claims: tuple[Claim, ...]) -> bool:
 
 def use_after(
     state: LiveState | None, device: DeviceRecord, report: Report, claims: tuple[Claim, ...]
-) -> tuple[int, int, int]:
-    """`openings`, `id_no` and `used_no` of the state after this report. The record may be older than what maps were
-    shown last, or than what the state was made from: the highest number that is known counts as the used one."""
-    openings, id_no, used_no = UNKNOWN, 0, 0
+) -> tuple[int, int, int, bool]:
+    """`openings`, `id_no` and `used_no` of the state after this report, and whether the bike is back from a use and
+    waits for its id. The record may be older than what maps were shown last, or than what the state was made from:
+    the highest number that is known counts as the used one."""
+    openings, id_no, used_no, was_used = UNKNOWN, 0, 0, False
     if state is not None:
         openings, id_no, used_no = state.openings, state.id_no, state.used_no
-    if report.lock is not None:
-        openings = report.lock.openings
-    unheard = state is not None and _was_used(state, openings, report.fix)
-    if device.public_id_no > id_no:
-        id_no = device.public_id_no
-    return openings, id_no, id_no if unheard or is_in_use(report, claims) else used_no
+    lock = report.lock
+    if lock is not None:
+        openings = lock.openings
+    if state is not None and (openings <= 0 or openings != state.openings or id_no == 0):
+        was_used = _was_used(state, openings, report.fix)
+    number = device.public_id_no
+    if number > id_no:
+        id_no = number
+    in_use = is_in_use(report, claims)
+    if in_use or was_used:
+        used_no = id_no
+    return openings, id_no, used_no, number <= used_no and not in_use
 
 
 def _was_used(state: LiveState, openings: int, fix: Fix | None) -> bool:
@@ -47,5 +55,8 @@ def _was_used(state: LiveState, openings: int, fix: Fix | None) -> bool:
     shown = state.entry
     if shown is None:
         return state.presence is _LOST
-    carried_e7 = (CARRIED_M + fix.accuracy_m) * E7_PER_M
-    return abs(fix.lat_e7 - shown.lat_e7) > carried_e7 or abs(fix.lon_e7 - shown.lon_e7) > carried_e7
+    north_e7, east_e7 = fix.lat_e7 - shown.lat_e7, fix.lon_e7 - shown.lon_e7
+    # Of nearly every report: comparing comes before computing.
+    if -_CARRIED_E7 <= north_e7 <= _CARRIED_E7 and -_CARRIED_E7 <= east_e7 <= _CARRIED_E7:
+        return False
+    return max(abs(north_e7), abs(east_e7)) > _CARRIED_E7 + fix.accuracy_m * E7_PER_M

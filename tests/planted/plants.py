@@ -247,7 +247,7 @@ PLANTS = (
         (
             Edit(
                 "gateway/core/advance.py",
-                "        if device.public_id_no <= used_no and not is_in_use(stamped.report, claims):\n",
+                "        if waits:\n",
                 "        if False:\n",
             ),
         ),
@@ -259,8 +259,8 @@ PLANTS = (
         (
             Edit(
                 "gateway/core/use.py",
-                "    return openings, id_no, id_no if unheard",
-                "    return openings, id_no, device.public_id_no if unheard",
+                "        used_no = id_no\n",
+                "        used_no = number\n",
             ),
         ),
     ),
