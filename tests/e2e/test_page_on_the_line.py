@@ -167,9 +167,9 @@ def test_a_report_shows_a_bike_moves_it_and_takes_it_away(
         until_page(page, "latchkey.devices() === 1 && latchkey.drawn(latchkey.all()[0].id) !== null")
         expect(page.locator("#available")).to_have_text("1")
 
-        bike.report(north_e7=20_000)
+        bike.report(north_e7=8_000)
         until_page(
-            page, f"Math.abs(latchkey.drawn(latchkey.all()[0].id).lat - {(LAT_E7 + 20_000) / 1e7}) < 1e-7"
+            page, f"Math.abs(latchkey.drawn(latchkey.all()[0].id).lat - {(LAT_E7 + 8_000) / 1e7}) < 1e-7"
         )
 
         spot = page.evaluate("latchkey.drawn(latchkey.all()[0].id)")
@@ -179,9 +179,9 @@ def test_a_report_shows_a_bike_moves_it_and_takes_it_away(
 
         page.get_by_label("Unavailable devices").check(force=True)
         before = page.evaluate("latchkey.selected()")
-        bike.report(north_e7=20_000, bolt=Bolt.OPEN)
+        bike.report(north_e7=8_000, bolt=Bolt.OPEN)
         expect(page.locator("#card .why")).to_contain_text("The lock is not closed")
-        bike.report(north_e7=20_000)
+        bike.report(north_e7=8_000)
         # Brought back it goes by another id, and its card with it.
         until_page(
             page, f"latchkey.selected() !== '{before}' && latchkey.all()[0].id === latchkey.selected()"
@@ -191,7 +191,7 @@ def test_a_report_shows_a_bike_moves_it_and_takes_it_away(
         page.keyboard.press("Escape")
 
         page.get_by_label("Unavailable devices").uncheck(force=True)
-        bike.report(north_e7=20_000, bolt=Bolt.OPEN)
+        bike.report(north_e7=8_000, bolt=Bolt.OPEN)
         until_page(page, "latchkey.settled() && latchkey.devices() === 0")
         expect(page.locator("#total")).to_have_text("0")
         assert page.evaluate("latchkey.drifts()") == 0
