@@ -184,7 +184,7 @@ def test_a_report_shows_a_bike_moves_it_and_takes_it_away(
         bike.report(north_e7=8_000)
         # Brought back it goes by another id, and its card with it.
         until_page(
-            page, f"latchkey.selected() !== '{before}' && latchkey.all()[0].id === latchkey.selected()"
+            page, f"latchkey.selected() !== '{before}' && latchkey.all()[0]?.id === latchkey.selected()"
         )
         expect(page.locator("#card .why")).to_contain_text("Available")
         expect(page.locator("#card .facts")).to_contain_text(page.evaluate("latchkey.selected()"))
