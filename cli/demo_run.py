@@ -146,6 +146,7 @@ async def _live(
 async def _know_whom_to_time(watch: MapWatch, prepared: Prepared) -> None:
     """Until it is cancelled."""
     while True:
+        # While it is away nobody is timed anew; the next look tells.
         with suppress(psycopg.Error):
             watch.timed = await asyncio.to_thread(public_ids, prepared.dsn, prepared.timed)
         await asyncio.sleep(RENAMED_S)

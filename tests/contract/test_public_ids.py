@@ -1,13 +1,14 @@
 """Public ids are given to who waits for one, past whoever else is at work."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from itertools import chain, count, repeat
 
 import psycopg
 import pytest
 
 from firmware_protocol.messages import DeviceId, Hello
+from gateway.core.device import DeviceRecord
 from gateway.stores import registry as of_registry
 from gateway.stores.registry import PostgresRegistry
 from tests.support.fakes.clock import FakeClock
@@ -58,10 +59,23 @@ async def test_a_marker_drawn_twice_at_once_is_drawn_again(
     assert await numbers(registry, A, B) == {A: 2, B: 2}
 
 
-async def test_a_hello_meanwhile_brings_no_older_row_back(registry: PostgresRegistry) -> None:
+async def test_a_hello_meanwhile_brings_no_older_row_back(
+    registry: PostgresRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     device = (await registry.load([A]))[A]
     said = (device, Hello(power_on_id=7, model=device.model))
-    await asyncio.gather(numbers(registry, A), registry.give_boots([said], NOW_MS))
+    read, hellos = registry._read, list[asyncio.Task[object]]()
+
+    async def read_and_be_greeted(device_ids: Sequence[DeviceId]) -> list[DeviceRecord]:
+        reading = asyncio.create_task(read(device_ids))
+        # It is on the line now; the hello looks at memory and waits for its turn.
+        await asyncio.sleep(0)
+        hellos.append(asyncio.create_task(registry.give_boots([said], NOW_MS)))
+        return await reading
+
+    monkeypatch.setattr(registry, "_read", read_and_be_greeted)
+    assert await numbers(registry, A) == {A: 2}
+    await asyncio.gather(*hellos)
     known = registry.known(A)
     assert known is not None
     assert (known.public_id_no, known.power_on_id) == (2, 7)
