@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 
 import pytest
 import redis
@@ -17,6 +18,8 @@ from cli.servers.postgres_program import Wanted, find_postgres
 from cli.settings import timescale_choice
 from cli.stack import CHECKOUT, STATE_FOLDER, Stack
 from gateway.stores.migrate import migrate
+from tests.support.kept_connection import KEPT
+from tests.support.plain_logs import log_plainly
 from tests.support.spare_databases import SpareDatabases
 
 TEST_STACKS = STATE_FOLDER / "tests"
@@ -27,6 +30,7 @@ END_TO_END = CHECKOUT / "tests" / "e2e"
 settings.register_profile("full", deadline=None, print_blob=True)
 settings.register_profile("few", settings.get_profile("full"), max_examples=15)
 settings.load_profile("few" if os.environ.get("LATCHKEY_EXAMPLES") == "few" else "full")
+log_plainly()
 
 
 def pytest_asyncio_loop_factories(
@@ -47,7 +51,7 @@ def stack(worker_id: str) -> Iterator[Stack]:
     TEST_STACKS.mkdir(parents=True, exist_ok=True)
     root = TEST_STACKS / f"{worker_id}-{os.getpid()}"
     sweep(reachable_root(root).parent)
-    with Stack.started(root, timescale=wanted_timescale()) as started:
+    with Stack.started(root, timescale=wanted_timescale()) as started, closing(KEPT):
         yield started
     shutil.rmtree(started.root, ignore_errors=True)
 

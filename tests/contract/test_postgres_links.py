@@ -2,13 +2,13 @@
 
 import asyncio
 
-import psycopg
 import pytest
 from psycopg import AsyncConnection
 
 from gateway.ports import StoreUnavailable
 from gateway.stores import postgres_links
 from gateway.stores.postgres_links import PostgresLinks
+from tests.support.stored import ask
 
 
 async def backend(connection: AsyncConnection) -> int:
@@ -33,12 +33,8 @@ async def test_work_runs_side_by_side_and_a_lone_one_on_the_warm_connection(data
 async def test_opened_before_there_is_work_all_are_there(database: str) -> None:
     links = PostgresLinks(database, name="links", count=3)
     await links.open()
-    with psycopg.connect(database) as connection:
-        found = connection.execute(
-            "select count(*) from pg_stat_activity where datname = current_database()"
-            " and backend_type = 'client backend' and pid <> pg_backend_pid()"
-        ).fetchone()
-    assert found == (3,)
+    counted = "select count(*) from pg_stat_activity where datname = current_database() and application_name = %s"
+    assert ask(database, counted, ["latchkey-links"]) == [(3,)]
     await links.close()
 
 

@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from cli.servers.postgres import PrivatePostgres, database_name
+from tests.support.kept_connection import KEPT
 
 TABLES = """
     select relname, relispartition from pg_class
@@ -82,15 +83,18 @@ class SpareDatabases:
         """Emptied for the next who asks, or dropped when more than rows has changed in it."""
         assert self._pristine is not None
         try:
-            with psycopg.connect(dsn, autocommit=True) as connection:
+            with KEPT.to(dsn) as connection:
+                connection.execute("reset all")
                 _end_all_others(connection, database_name(dsn))
                 _empty(connection, self._pristine)
                 as_before = _is(connection, self._pristine)
+                connection.execute("reset all")
         except psycopg.Error:
             as_before = False
         if as_before:
             self._spare.append(dsn)
         else:
+            KEPT.close()
             self._postgres.drop_database(dsn)
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import psycopg
 from msgspec import structs
 
 from firmware_protocol.messages import DeviceId
 from gateway.core.device import DeviceModel, Kind
 from gateway.ports import HistoryBatch, HistoryRow
 from gateway.stores.registration import NewDevice, bulk_register
+from tests.support.kept_connection import KEPT
 
 NOW_MS = 1_790_000_000_000
 DAY_MS = 86_400_000
@@ -56,12 +56,12 @@ def doubtful(*rows: HistoryRow) -> HistoryBatch:
 
 def register(dsn: str, *device_ids: str, model: DeviceModel = BIKE) -> None:
     """Devices of one model; the first of a fresh database has device_no 1."""
-    with psycopg.connect(dsn) as connection:
+    with KEPT.to(dsn) as connection, connection.transaction():
         bulk_register(connection, [model], [NewDevice(DeviceId(name), model.model) for name in device_ids])
 
 
 def ask(dsn: str, sql: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
     """The rows of one statement, committed."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with KEPT.to(dsn) as connection:
         cursor = connection.execute(sql.encode(), arguments)
         return cursor.fetchall() if cursor.description else []

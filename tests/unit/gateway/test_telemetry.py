@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from gateway import telemetry
+from tests.support.plain_logs import log_plainly
 
 
 def test_logs_are_json_lines_from_the_level_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,7 +16,7 @@ def test_logs_are_json_lines_from_the_level_on(capsys: pytest.CaptureFixture[str
         log.info("not_shown")
         log.warning("store_lost", store="redis")
     finally:
-        structlog.reset_defaults()
+        log_plainly()
     (line,) = capsys.readouterr().err.splitlines()
     event = json.loads(line)
     assert (event["event"], event["store"], event["level"]) == ("store_lost", "redis", "warning")
@@ -38,7 +39,7 @@ def test_an_exception_is_logged_without_the_values_of_variables(capsys: pytest.C
         except LookupError:
             structlog.get_logger().exception("batch_failed")
     finally:
-        structlog.reset_defaults()
+        log_plainly()
     line = capsys.readouterr().err
     assert "LookupError" in line
     assert password not in line
