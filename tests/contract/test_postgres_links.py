@@ -33,7 +33,9 @@ async def test_work_runs_side_by_side_and_a_lone_one_on_the_warm_connection(data
 async def test_opened_before_there_is_work_all_are_there(database: str) -> None:
     links = PostgresLinks(database, name="links", count=3)
     await links.open()
-    counted = "select count(*) from pg_stat_activity where datname = current_database() and application_name = %s"
+    counted = (
+        "select count(*) from pg_stat_activity where datname = current_database() and application_name = %s"
+    )
     assert ask(database, counted, ["latchkey-links"]) == [(3,)]
     await links.close()
 
