@@ -1,13 +1,12 @@
 """The page in a real browser against a fake city: what it shows, and what it says when things go wrong."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cli.page import ensure_page
-from tests.support.browser import Motion, missing_browser, opened, started_browser
+from tests.support.browser import Motion, missing_browser, opened, started_browser, until_page
 from tests.support.fake_city import CENTRE_LAT, CENTRE_LON, FakeCity, reasons
 from tests.support.fake_city_server import Served, serving
 
@@ -78,11 +77,6 @@ def page(tab: Page, served: Served, request: pytest.FixtureRequest) -> Page:
     show(tab, served, f"15.5/{CENTRE_LAT}/{CENTRE_LON}&", motion=getattr(request, "param", "reduce"))
     until_page(tab, "latchkey.settled() && latchkey.devices() === 5 && latchkey.drawn('b0') !== null")
     return tab
-
-
-def until_page(page: Page, condition: str, argument: Any = None) -> None:
-    """Waits until the page says that `condition` holds."""
-    page.wait_for_function(f"argument => Boolean(window.latchkey) && ({condition})", arg=argument)
 
 
 def test_it_starts_where_the_fleet_is_and_counts_it(tab: Page, served: Served) -> None:

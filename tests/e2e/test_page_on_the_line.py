@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import ConsoleMessage, Page, expect
 
 from cli.page import ensure_page
 from cli.stack import Stack
 from firmware_protocol.codec import Encoding, encode_report
 from firmware_protocol.messages import Bolt, DeviceId, Fix, Lock, Report
 from firmware_protocol.topics import report_topic
-from tests.support.browser import missing_browser, opened, started_browser
+from tests.support.browser import missing_browser, opened, started_browser, until_page
 from tests.support.unlock_rig import BIKES, CABINET, PLACE, UnlockRig, unlock_rig
 from tests.support.waiting import until
 
@@ -74,28 +74,32 @@ def bike(stack: Stack) -> Iterator[Bike]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with started_browser() as started:
-        yield started
-
-
-@pytest.fixture
-def page(browser: Browser, rig: UnlockRig, stack: Stack) -> Iterator[Page]:
-    """The page of a member of staff, with the whole fleet on it."""
-    with opened(browser, f"{rig.url}/#{AT}&token={stack.token('staff')}", motion="reduce") as shown:
-        shown.wait_for_function("Boolean(window.latchkey) && latchkey.settled() && latchkey.devices() === 4")
+def kept_tab() -> Iterator[Page]:
+    """One for all tests: it compiles no program that it has compiled before."""
+    with started_browser() as browser, opened(browser, "about:blank", motion="reduce") as shown:
         yield shown
 
 
-def until_page(page: Page, condition: str) -> None:
-    """Waits until the page says that `condition` holds."""
-    page.wait_for_function(f"Boolean(window.latchkey) && ({condition})")
+@pytest.fixture
+def tab(kept_tab: Page, rig: UnlockRig) -> Iterator[Page]:
+    """Shows nothing yet, and nobody has signed in."""
+    yield kept_tab
+    kept_tab.evaluate("sessionStorage.clear()")
+    kept_tab.goto("about:blank")
+
+
+@pytest.fixture
+def page(tab: Page, rig: UnlockRig, stack: Stack) -> Page:
+    """The page of a member of staff, with the whole fleet on it."""
+    tab.goto(f"{rig.url}/#{AT}&token={stack.token('staff')}")
+    until_page(tab, "latchkey.settled() && latchkey.devices() === 4")
+    return tab
 
 
 def open_card(page: Page, rig: UnlockRig, device_id: DeviceId) -> None:
     """Clicks on a device where it is drawn."""
     public_id = rig.get(f"/v1/devices/{device_id}").json()["public_id"]
-    page.wait_for_function("id => latchkey.drawn(id) !== null", arg=public_id)
+    until_page(page, "latchkey.drawn(argument) !== null", public_id)
     spot = page.evaluate("id => latchkey.drawn(id)", public_id)
     page.mouse.click(spot["x"], spot["y"])
     expect(page.locator("#card .facts")).to_contain_text(device_id)
@@ -137,61 +141,68 @@ def test_a_slot_is_picked_and_a_device_without_a_key_takes_no_order(page: Page, 
 
 
 def test_without_a_token_the_page_asks_for_one_and_then_keeps_to_its_policy(
-    browser: Browser, rig: UnlockRig, stack: Stack
+    tab: Page, rig: UnlockRig, stack: Stack
 ) -> None:
     complaints: list[str] = []
-    with opened(browser, f"{rig.url}/#{AT}", motion="reduce", strict=True) as page:
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        field = page.locator("input[type=password]")
-        expect(field).to_be_visible()
-        field.fill(stack.token("staff"))
-        field.press("Enter")
-        expect(page.locator("#total")).to_have_text("4")
-        page.locator("#near button").first.click()
-        expect(page.locator("#card .history .plot").first).to_be_visible()
+
+    def note(said: ConsoleMessage) -> None:
+        if said.type == "error":
+            complaints.append(said.text)
+
+    tab.on("console", note)
+    tab.goto(f"{rig.url}/#{AT}")
+    field = tab.locator("input[type=password]")
+    expect(field).to_be_visible()
+    field.fill(stack.token("staff"))
+    field.press("Enter")
+    expect(tab.locator("#total")).to_have_text("4")
+    tab.locator("#near button").first.click()
+    expect(tab.locator("#card .history .plot").first).to_be_visible()
+    tab.remove_listener("console", note)
     # What the page's own policy forbids, it does not try.
     assert not [text for text in complaints if "Content Security Policy" in text]
 
 
 def test_a_report_shows_a_bike_moves_it_and_takes_it_away(
-    browser: Browser, rig: UnlockRig, bike: Bike, stack: Stack
+    tab: Page, rig: UnlockRig, bike: Bike, stack: Stack
 ) -> None:
-    place = f"15/{LAT_E7 / 1e7}/{LON_E7 / 1e7}"
-    with opened(browser, f"{rig.url}/#{place}&token={stack.token('operator_admin')}") as page:
-        assert "token" not in page.url
-        until_page(page, "latchkey.settled() && latchkey.devices() === 0")
-        page.get_by_label("Unavailable devices").uncheck(force=True)
-        bike.connect()
+    tab.goto(f"{rig.url}/#15/{LAT_E7 / 1e7}/{LON_E7 / 1e7}&token={stack.token('operator_admin')}")
+    assert "token" not in tab.url
+    until_page(tab, "latchkey.settled() && latchkey.devices() === 0")
+    tab.get_by_label("Unavailable devices").uncheck(force=True)
+    bike.connect()
 
-        bike.report()
-        until_page(page, "latchkey.devices() === 1 && latchkey.drawn(latchkey.all()[0].id) !== null")
-        expect(page.locator("#available")).to_have_text("1")
+    bike.report()
+    until_page(tab, "latchkey.devices() === 1 && latchkey.drawn(latchkey.all()[0].id) !== null")
+    expect(tab.locator("#available")).to_have_text("1")
 
-        bike.report(north_e7=8_000)
-        until_page(
-            page, f"Math.abs(latchkey.drawn(latchkey.all()[0].id).lat - {(LAT_E7 + 8_000) / 1e7}) < 1e-7"
-        )
+    bike.report(north_e7=8_000)
+    until_page(
+        tab,
+        "Math.abs(latchkey.drawn(latchkey.all()[0].id).lat - argument) < 1e-7",
+        (LAT_E7 + 8_000) / 1e7,
+    )
 
-        spot = page.evaluate("latchkey.drawn(latchkey.all()[0].id)")
-        page.mouse.click(spot["x"], spot["y"])
-        expect(page.locator("#card .facts")).to_contain_text(ELSEWHERE)
-        expect(page.locator("#card .history .plot").first).to_be_visible()
+    spot = tab.evaluate("latchkey.drawn(latchkey.all()[0].id)")
+    tab.mouse.click(spot["x"], spot["y"])
+    expect(tab.locator("#card .facts")).to_contain_text(ELSEWHERE)
+    expect(tab.locator("#card .history .plot").first).to_be_visible()
 
-        page.get_by_label("Unavailable devices").check(force=True)
-        before = page.evaluate("latchkey.selected()")
-        bike.report(north_e7=8_000, bolt=Bolt.OPEN)
-        expect(page.locator("#card .why")).to_contain_text("The lock is not closed")
-        bike.report(north_e7=8_000)
-        # Brought back it goes by another id, and its card with it.
-        until_page(
-            page, f"latchkey.selected() !== '{before}' && latchkey.all()[0]?.id === latchkey.selected()"
-        )
-        expect(page.locator("#card .why")).to_contain_text("Available")
-        expect(page.locator("#card .facts")).to_contain_text(page.evaluate("latchkey.selected()"))
-        page.keyboard.press("Escape")
+    tab.get_by_label("Unavailable devices").check(force=True)
+    before = tab.evaluate("latchkey.selected()")
+    bike.report(north_e7=8_000, bolt=Bolt.OPEN)
+    expect(tab.locator("#card .why")).to_contain_text("The lock is not closed")
+    bike.report(north_e7=8_000)
+    # Brought back it goes by another id, and its card with it.
+    until_page(
+        tab, "latchkey.selected() !== argument && latchkey.all()[0]?.id === latchkey.selected()", before
+    )
+    expect(tab.locator("#card .why")).to_contain_text("Available")
+    expect(tab.locator("#card .facts")).to_contain_text(tab.evaluate("latchkey.selected()"))
+    tab.keyboard.press("Escape")
 
-        page.get_by_label("Unavailable devices").uncheck(force=True)
-        bike.report(north_e7=8_000, bolt=Bolt.OPEN)
-        until_page(page, "latchkey.settled() && latchkey.devices() === 0")
-        expect(page.locator("#total")).to_have_text("0")
-        assert page.evaluate("latchkey.drifts()") == 0
+    tab.get_by_label("Unavailable devices").uncheck(force=True)
+    bike.report(north_e7=8_000, bolt=Bolt.OPEN)
+    until_page(tab, "latchkey.settled() && latchkey.devices() === 0")
+    expect(tab.locator("#total")).to_have_text("0")
+    assert tab.evaluate("latchkey.drifts()") == 0

@@ -7,6 +7,8 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.support.waiting import until
+
 Motion = Literal["no-preference", "reduce"]
 """What the person has set: whether devices glide, or jump."""
 
@@ -61,14 +63,10 @@ def opened(
     height: int = 800,
     script: str = "",
     motion: Motion = "no-preference",
-    strict: bool = False,
 ) -> Iterator[Page]:
     """A page with nothing remembered from others; `script` runs in it before the page's own. Motion that software
-    has to draw takes a whole core: a test that is not about it asks for a person's setting to reduce it.
-    `wait_for_function` evaluates text, which the page's own policy forbids: it holds in a `strict` page alone."""
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, reduced_motion=motion, bypass_csp=not strict
-    )
+    has to draw takes a whole core: a test that is not about it asks for a person's setting to reduce it."""
+    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion=motion)
     try:
         context.set_default_timeout(DEADLINE_MS)
         page = context.new_page()
@@ -78,3 +76,10 @@ def opened(
         yield page
     finally:
         context.close()
+
+
+def until_page(page: Page, condition: str, argument: object = None) -> None:
+    """Waits until the page says that `condition`, which may name `argument`, holds. It is asked from outside: the
+    page's own policy lets nobody in it evaluate text."""
+    asked = f"argument => Boolean(window.latchkey) && ({condition})"
+    until(lambda: bool(page.evaluate(asked, argument)), deadline_s=DEADLINE_MS / 1000, what=condition)

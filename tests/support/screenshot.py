@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 from playwright.sync_api import Page
 
-from tests.support.browser import opened, started_browser
+from tests.support.browser import opened, started_browser, until_page
 
 SETTLE_MS = 1500
 READY = "latchkey.settled() && latchkey.connection() === 'live' && latchkey.devices() > 0"
@@ -38,7 +38,7 @@ def main(
     fragment = "&".join(part for part in (at, f"token={token}" if token else "") if part)
     address = f"{url}?theme={theme}" + (f"#{fragment}" if fragment else "")
     with started_browser() as browser, opened(browser, address, width=width, height=height) as page:
-        page.wait_for_function(READY)
+        until_page(page, READY)
         page.wait_for_timeout(trails_s * 1000)
         if select:
             open_card(page, select)
