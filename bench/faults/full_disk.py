@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+from msgspec import structs
+
 from bench.faults.findings import Findings
 from bench.faults.kept_trial import KeptLoad, kept
 from bench.faults.nemeses import Nemesis
@@ -41,7 +43,7 @@ def full_disk(scene: Scene) -> Findings:
     """Devices report to a stack whose disk is filled up and freed again."""
     with _small_disk() as disk, Stack.started(disk / "stack") as stack:
         play = kept(_fills(disk), KeptLoad(rate_per_s=500, devices=50))
-        return play(Scene(stack, scene.folder, scene.seconds, scene.seed))
+        return play(structs.replace(scene, stack=stack))
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def kept(nemesis: Nemesis, load: KeptLoad, *checks: Check) -> Play:
 
     def play(scene: Scene) -> Findings:
         many = scene.seconds >= LONG_S and load.many_devices
-        with rigged(scene.stack, scene.folder, devices=many or load.devices) as rig:
+        with rigged(scene, devices=many or load.devices) as rig:
             truth = _run(rig, load, scene, nemesis)
             verdict = judge(truth, stored_stamps(rig.dsn))
             findings = rig.findings

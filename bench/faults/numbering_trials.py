@@ -22,7 +22,7 @@ MAX_NEW_PARTITIONS = 3
 def shuffled_copies(scene: Scene) -> Findings:
     """A log of reports, ten times, in any order: one row each, and every other copy counted."""
     rows = int(scene.seconds * 400)
-    with rigged(scene.stack, scene.folder, devices=50) as rig:
+    with rigged(scene, devices=50) as rig:
         log = log_of(greet(rig), rows)
         copies = log * 10
         scene.chance.shuffle(copies)
@@ -52,7 +52,7 @@ def _copies_into_compressed_chunks(rig: Rig, log: list[Message]) -> None:
 
 def impostors(scene: Scene) -> Findings:
     """Old boots, invented boots, a clone with the same stamps, a clone with a power-on of its own."""
-    with rigged(scene.stack, scene.folder, devices=40) as rig:
+    with rigged(scene, devices=40) as rig:
         rows = int(scene.seconds * 5)
         findings = rig.findings
         first = greet(rig, power_on=1)
@@ -98,7 +98,7 @@ def _has_counted(rig: Rig, series: str, count: int) -> bool:
 
 def hostile_clocks(scene: Scene) -> Findings:
     """One device in twenty lives in 1970, in ten years, or jumps by the hour."""
-    with rigged(scene.stack, scene.folder, devices=200) as rig:
+    with rigged(scene, devices=200) as rig:
         rounds = max(2, int(scene.seconds * 2))
         boots = greet(rig)
         send(rig, [message(d, _told(d, 1, boots)) for d in boots])

@@ -42,7 +42,7 @@ _UNWILLING = (
 
 def backlog(scene: Scene) -> Findings:
     """The gateway comes back to a queue of an hour's reports."""
-    with rigged(scene.stack, scene.folder) as rig:
+    with rigged(scene) as rig:
         queued = _queue(rig, int(scene.seconds * 2_000))
         begin_s = time.monotonic()
         rig.gateway.start()
@@ -72,7 +72,7 @@ def _says_something_new(rig: Rig, applied: int) -> None:
 
 def slow_database(scene: Scene) -> Findings:
     """A backlog of more bytes than may be in the process, into a PostgreSQL that takes 50 ms for a statement."""
-    with rigged(scene.stack, scene.folder) as rig:
+    with rigged(scene) as rig:
         queued = _queue(rig, int(scene.seconds * 2_000), slots=LARGE)
         rig.rows(_SLOW)
         rig.gateway.start()
@@ -98,7 +98,7 @@ def slow_database(scene: Scene) -> Findings:
 
 def unwilling_database(scene: Scene) -> Findings:
     """One row in a hundred is refused by PostgreSQL itself: the others of its batch are stored."""
-    with rigged(scene.stack, scene.folder) as rig:
+    with rigged(scene) as rig:
         boots = greet(rig)
         rig.rows(_UNWILLING)
         rows = int(scene.seconds * 500)

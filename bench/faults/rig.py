@@ -15,6 +15,7 @@ from bench.child import Child, child
 from bench.faults.findings import Findings
 from bench.faults.gateway_page import GatewayPage
 from bench.faults.kept_fleet import FleetPlan, FleetTruth
+from bench.faults.trial import Scene
 from bench.faults.waiting import wait_for
 from cli.child_process import ChildProcess
 from cli.stack import Stack
@@ -32,13 +33,13 @@ TRIAL_MODEL = DeviceModel(
 class Rig:
     """One gateway on one stack with one fresh database; the trial's nemesis has the run of it."""
 
-    def __init__(self, stack: Stack, dsn: str, folder: Path, device_count: int) -> None:
-        self.stack = stack
+    def __init__(self, scene: Scene, dsn: str, device_count: int) -> None:
+        self.stack = stack = scene.stack
         self.dsn = dsn
-        self.folder = folder
+        self.folder = folder = scene.folder
         self.passwords = {f"trial-{index:04d}": f"password-{index:04d}" for index in range(device_count)}
         self.environment = stack.environment(dsn=dsn, LATCHKEY_REPORTS_PER_DEVICE="0")
-        self.gateway = ChildProcess(["gateway"], self.environment, folder)
+        self.gateway = ChildProcess(["gateway"], self.environment, folder, spawn=scene.spawn)
         self.page = GatewayPage(lambda: self.gateway.http_port)
         self.findings = Findings()
 
@@ -171,11 +172,12 @@ def prepare(stack: Stack, dsn: str, passwords: dict[str, str], models: Sequence[
 
 
 @contextmanager
-def rigged(stack: Stack, folder: Path, *, devices: int = 200) -> Iterator[Rig]:
+def rigged(scene: Scene, *, devices: int = 200) -> Iterator[Rig]:
     """A rig whose gateway is ready; everything it started is gone at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
+    stack = scene.stack
+    scene.folder.mkdir(parents=True, exist_ok=True)
     dsn = stack.create_database()
-    rig = Rig(stack, dsn, folder, devices)
+    rig = Rig(scene, dsn, devices)
     prepare(stack, dsn, rig.passwords, [TRIAL_MODEL])
     try:
         rig.gateway.start()

@@ -7,6 +7,8 @@ from random import Random
 from msgspec import Struct
 
 from bench.faults.findings import Findings
+from cli.child_process import Spawn
+from cli.servers.spawn import spawn
 from cli.stack import Stack
 
 
@@ -17,6 +19,8 @@ class Scene(Struct, frozen=True):
     folder: Path
     seconds: float
     seed: int
+    spawn: Spawn = spawn
+    """How gateway and api are begun."""
 
     @property
     def chance(self) -> Random:

@@ -13,6 +13,8 @@ from bench.faults.pressure_trials import backlog, slow_database, unwilling_datab
 from bench.faults.rig import Rig
 from bench.faults.trial import Scene, Trial
 from bench.faults.unlock_trials import kills_between_steps, unlock_without_redis, unlocks_under_fire
+from cli.child_process import Spawn
+from cli.servers.spawn import spawn
 from cli.stack import Stack
 
 
@@ -177,6 +179,8 @@ TRIALS = (
 """In the order in which they run."""
 
 
-def run_trial(trial: Trial, stack: Stack, folder: Path, *, seconds: float, seed: int) -> Findings:
+def run_trial(
+    trial: Trial, stack: Stack, folder: Path, *, seconds: float, seed: int, spawn: Spawn = spawn
+) -> Findings:
     """Plays it; raises what an honest rig would not raise."""
-    return trial.play(Scene(stack, folder, seconds, seed))
+    return trial.play(Scene(stack, folder, seconds, seed, spawn))

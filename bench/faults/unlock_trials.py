@@ -83,13 +83,13 @@ class UnlockRig:
 def unlock_rigged(scene: Scene) -> Iterator[UnlockRig]:
     """Every bike has been heard."""
     chance = scene.chance
-    with rigged(scene.stack, scene.folder, devices=1) as rig, ExitStack() as ending:
+    with rigged(scene, devices=1) as rig, ExitStack() as ending:
         count = BIKES_OF_LONG if scene.seconds >= LONG_S else BIKES
         fleet = bikes(count, seed=scene.seed)
         keys = register(scene.stack, rig.dsn, fleet)
         rig.gateway.stop()
         rig.gateway.start()
-        api = ChildProcess(["api"], rig.environment, scene.folder)
+        api = ChildProcess(["api"], rig.environment, scene.folder, spawn=scene.spawn)
         ending.callback(api.close)
         api.start()
         port = scene.stack.broker.device_port

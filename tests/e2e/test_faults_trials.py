@@ -10,6 +10,7 @@ from bench.faults.trial import Trial
 from bench.faults.trials import TRIALS, run_trial
 from cli.servers.broker import PrivateBroker
 from cli.stack import Stack
+from tests.support.nursery import forked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(400)]
 
@@ -26,7 +27,7 @@ def test_the_promise_holds_while(trial: Trial, stack: Stack, broker: PrivateBrok
         pytest.skip(reason)
     seed = Random().randrange(1_000_000)
     again = f"./latchkey chaos {trial.name} --short --seed {seed}"
-    findings = run_trial(trial, stack, tmp_path, seconds=trial.short_s, seed=seed)
+    findings = run_trial(trial, stack, tmp_path, seconds=trial.short_s, seed=seed, spawn=forked)
     assert findings.broken(PATIENCE) == [], f"{trial.law}: {findings}; again with: {again}"
     if trial.name == "kill-gateway":
         assert findings.strikes >= MIN_GATEWAY_KILLS, again

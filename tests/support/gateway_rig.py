@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 import paho.mqtt.client as paho
-import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 
 from cli.child_process import ChildProcess
@@ -22,6 +21,7 @@ from firmware_protocol.messages import DeviceId, Hello, Report
 from firmware_protocol.topics import hello_topic, report_topic
 from gateway.core.device import DeviceModel, Kind
 from gateway.stores.registration import NewDevice, bulk_register
+from tests.support.kept_connection import KEPT
 from tests.support.nursery import forked
 from tests.support.waiting import until
 
@@ -121,11 +121,11 @@ class GatewayRig:
         yield other
 
     def _register(self, devices: Sequence[DeviceId]) -> None:
-        with psycopg.connect(self.dsn) as connection:
+        with KEPT.to(self.dsn) as connection, connection.transaction():
             bulk_register(connection, [MODEL], [NewDevice(one, MODEL.model) for one in devices])
 
     def rows(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+        with KEPT.to(self.dsn) as connection:
             return connection.execute(sql.encode(), arguments).fetchall()
 
     def stored(self) -> int:
