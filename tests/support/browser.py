@@ -24,7 +24,7 @@ FLAGS = [
     "--disable-gpu-compositing",
     "--disable-quic",
     # A process kept ready for a page that never comes.
-    "--disable-features=SpareRendererForSitePerProcess",
+    "--disable-features=SpareRendererForSitePerProcess,PreloadTopChromeWebUI",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
