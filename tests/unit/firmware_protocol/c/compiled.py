@@ -22,7 +22,8 @@ STRICT = (
     *("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"),
     *("-Wconversion", "-Wshadow", "-Wundef", "-Wstrict-prototypes", "-Wcast-align"),
 )
-SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# Unoptimized: four times as fast to build, and nothing is optimized away before it is checked.
+SANITIZED = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 # A frame's memory is freed by the driver; looking for leaks needs rights that a container may not give.
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0"}
 ROOM = 16_384

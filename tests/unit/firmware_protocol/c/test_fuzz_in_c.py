@@ -25,7 +25,7 @@ def seeds() -> str:
 
 
 def test_damaged_frames_are_read_within_their_bounds(tmp_path: Path) -> None:
-    program = build(SOURCES / "fuzz.c", into=tmp_path / "fuzz", options=SANITIZED)
+    program = build(SOURCES / "fuzz.c", into=tmp_path / "fuzz", options=(*SANITIZED, "-O1"))
     run = subprocess.run(
         sanitized(program, str(ITERATIONS), str(MOST_CPU_S), "1"),
         input=seeds(),
