@@ -14,6 +14,7 @@ from cli.servers.account import Account
 from cli.servers.errors import ServerDied, StaleFolder
 from cli.servers.postgres_program import PostgresProgram
 from cli.servers.private_server import CHILD_ENVIRONMENT, NotYet, PrivateServer
+from cli.servers.scram import verifier
 from cli.servers.spawn import spawn
 
 OWNER = "latchkey"
@@ -142,8 +143,9 @@ class PrivatePostgres(PrivateServer):
             raise NotYet(str(error)) from error
 
     def _initialise(self, cluster: Path) -> None:
-        secret = self.data_dir / "initial.password"
-        secret.write_text(self._password)
+        # What is a verifier already is kept as it is.
+        secret = self.data_dir / "initial.verifier"
+        secret.write_text(verifier(self._password))
         self.account.own(secret, 0o600)
         arguments = ["--username", OWNER, "--auth", "scram-sha-256", "--pwfile", str(secret)]
         arguments += ["--encoding", "UTF8", "--no-locale", "--no-sync"]

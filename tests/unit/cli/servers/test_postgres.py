@@ -18,6 +18,9 @@ def test_a_commit_is_on_disk_and_strangers_stay_out(stack: Stack) -> None:
         assert setting(connection, "synchronous_commit") == "on"
         assert setting(connection, "listen_addresses") == "127.0.0.1"
         assert setting(connection, "unix_socket_directories") == ""
+        kept = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'latchkey'").fetchone()
+        assert kept is not None
+        assert kept[0].startswith("SCRAM-SHA-256$1:")
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(f"postgresql://latchkey:wrong@127.0.0.1:{stack.postgres.port}/postgres")
 
