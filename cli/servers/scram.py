@@ -7,8 +7,8 @@ from base64 import b64encode
 
 SALT_BYTES = 16
 ROUNDS = 1
-"""Stretching slows down who guesses what a person chose. Passwords of private servers are 144 random bits; the 4,096
-rounds that the server would choose are a third of what it costs to open a connection, for every one of them."""
+"""Stretching slows down who guesses what a person chose. Passwords of private servers are 144 random bits, and every
+connection of every process would pay for the 4,096 rounds that the server chooses by itself."""
 
 
 def verifier(password: str, *, salt: bytes = b"", rounds: int = ROUNDS) -> str:

@@ -1,7 +1,10 @@
 """The connection that tests ask on: kept from question to question, and never one that fails the next."""
 
+import os
+import resource
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -60,3 +63,14 @@ def test_who_asks_meanwhile_or_in_another_thread_has_one_of_its_own(
     thread.start()
     thread.join()
     assert len(set(found)) == 3
+
+
+def test_a_crowd_of_descriptors_is_no_end_of_it(kept: KeptConnection, database: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as ending:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+        ending.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1100):
+            ending.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        assert backend(kept, database) == backend(kept, database)
+        kept.close()

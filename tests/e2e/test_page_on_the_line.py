@@ -81,7 +81,7 @@ def kept_tab() -> Iterator[Page]:
 
 
 @pytest.fixture
-def tab(kept_tab: Page, rig: UnlockRig) -> Iterator[Page]:
+def tab(kept_tab: Page) -> Iterator[Page]:
     """Shows nothing yet, and nobody has signed in."""
     yield kept_tab
     kept_tab.evaluate("sessionStorage.clear()")

@@ -84,11 +84,11 @@ class SpareDatabases:
         assert self._pristine is not None
         try:
             with KEPT.to(dsn) as connection:
-                connection.execute("reset all")
+                connection.execute("discard all")
                 _end_all_others(connection, database_name(dsn))
                 _empty(connection, self._pristine)
                 as_before = _is(connection, self._pristine)
-                connection.execute("reset all")
+                connection.execute("discard all")
         except psycopg.Error:
             as_before = False
         if as_before:

@@ -1,4 +1,4 @@
-"""Verifiers of passwords: as the RFC's own example has them, and as a server takes them."""
+"""Verifiers of passwords, against the exchange that an RFC shows."""
 
 import hashlib
 import hmac
