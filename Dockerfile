@@ -1,7 +1,7 @@
 # One image for gateway, API, migrations and tools; compose.yaml says which verb it runs.
 FROM node:20.19-bookworm-slim AS page
 WORKDIR /web
-COPY web/package.json web/package-lock.json ./
+COPY web/package.json web/package-lock.json web/.npmrc ./
 RUN npm ci --no-audit --no-fund
 COPY web/ ./
 RUN npm run build

@@ -66,6 +66,10 @@ def application(lifespan: Lifespan, *, web_dir: Path | None) -> FastAPI:
         openapi_tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        # FastAPI's own viewers are programs from elsewhere, in the origin where the page keeps its token: ours is a
+        # page beside the map.
+        docs_url=None,
+        redoc_url=None,
         max_body_size=MAX_BODY_BYTES,
     )
     problems.install(app)

@@ -10,7 +10,10 @@ export default defineConfig({
     target: "es2022",
     chunkSizeWarningLimit: 1600,
     // Some web servers do not know that `.mjs` is JavaScript, and a browser refuses a worker of another type.
-    rollupOptions: { output: { assetFileNames: (asset) => `assets/${(asset.names[0] ?? "asset").replace(/\.[^.]*$/, "")}-[hash]${asset.names[0]?.endsWith(".mjs") ? ".js" : "[extname]"}` } },
+    rollupOptions: {
+      input: { map: "index.html", docs: "docs/index.html" },
+      output: { assetFileNames: (asset) => `assets/${(asset.names[0] ?? "asset").replace(/\.[^.]*$/, "")}-[hash]${asset.names[0]?.endsWith(".mjs") ? ".js" : "[extname]"}` },
+    },
   },
   server: { proxy: { "/v1": { target: backend, ws: true } } },
   test: { include: ["src/**/*.test.ts"] },

@@ -1,11 +1,12 @@
 """The page in a real browser on the real line: reports over MQTT on its map, and orders, told to their end."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import ConsoleMessage, Page, Request, expect
 
 from cli.page import ensure_page
 from cli.stack import Stack
@@ -96,6 +97,20 @@ def page(tab: Page, rig: UnlockRig, stack: Stack) -> Page:
     return tab
 
 
+@contextmanager
+def complaints_of(page: Page) -> Iterator[list[str]]:
+    """What the browser says is wrong, meanwhile."""
+    said: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            said.append(message.text)
+
+    page.on("console", note)
+    yield said
+    page.remove_listener("console", note)
+
+
 def open_card(page: Page, rig: UnlockRig, device_id: DeviceId) -> None:
     """Clicks on a device where it is drawn."""
     public_id = rig.get(f"/v1/devices/{device_id}").json()["public_id"]
@@ -143,24 +158,39 @@ def test_a_slot_is_picked_and_a_device_without_a_key_takes_no_order(page: Page, 
 def test_without_a_token_the_page_asks_for_one_and_then_keeps_to_its_policy(
     tab: Page, rig: UnlockRig, stack: Stack
 ) -> None:
-    complaints: list[str] = []
-
-    def note(said: ConsoleMessage) -> None:
-        if said.type == "error":
-            complaints.append(said.text)
-
-    tab.on("console", note)
-    tab.goto(f"{rig.url}/#{AT}")
-    field = tab.locator("input[type=password]")
-    expect(field).to_be_visible()
-    field.fill(stack.token("staff"))
-    field.press("Enter")
-    expect(tab.locator("#total")).to_have_text("4")
-    tab.locator("#near button").first.click()
-    expect(tab.locator("#card .history .plot").first).to_be_visible()
-    tab.remove_listener("console", note)
+    with complaints_of(tab) as complaints:
+        tab.goto(f"{rig.url}/#{AT}")
+        field = tab.locator("input[type=password]")
+        expect(field).to_be_visible()
+        field.fill(stack.token("staff"))
+        field.press("Enter")
+        expect(tab.locator("#total")).to_have_text("4")
+        tab.locator("#near button").first.click()
+        expect(tab.locator("#card .history .plot").first).to_be_visible()
     # What the page's own policy forbids, it does not try.
     assert not [text for text in complaints if "Content Security Policy" in text]
+
+
+def test_the_routes_are_tried_with_the_token_of_the_map_and_nobody_else_hears_of_it(
+    page: Page, rig: UnlockRig
+) -> None:
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    page.on("request", note)
+    with complaints_of(page) as complaints:
+        page.get_by_role("link", name="API").click()
+        fleet = page.locator(".opblock", has_text="/v1/fleet").first
+        fleet.locator(".opblock-summary-control").click()
+        fleet.get_by_role("button", name="Try it out").click()
+        fleet.get_by_role("button", name="Execute").click()
+        expect(fleet.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
+    page.remove_listener("request", note)
+    assert f"{rig.url}/v1/fleet" in asked
+    assert [url for url in asked if not url.startswith((rig.url, "data:", "blob:"))] == []
+    assert complaints == []
 
 
 def test_a_report_shows_a_bike_moves_it_and_takes_it_away(

@@ -28,3 +28,9 @@ async def test_nothing_foreign_runs_on_the_page_and_no_page_frames_it(tmp_path: 
 def test_the_map_may_load_the_tiles_that_the_page_names() -> None:
     assert TILES in (WEB / "src" / "map" / "fleet_map.ts").read_text()
     assert "<style" not in (WEB / "index.html").read_text()
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+async def test_no_program_from_elsewhere_shows_the_routes(path: str) -> None:
+    async with serving() as surface:
+        assert (await surface.http.get(path)).status_code == 404
