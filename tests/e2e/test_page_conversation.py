@@ -17,7 +17,8 @@ pytestmark = [
 ]
 
 WIDTH, HEIGHT = 1024, 640
-"""Software draws every point of it."""
+POINTS_PER_PIXEL = 0.5
+"""Software draws every point, and nobody looks at them here."""
 WITHOUT_WEBGL = """
 const getContext = HTMLCanvasElement.prototype.getContext;
 HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
@@ -54,7 +55,9 @@ def served() -> Iterator[Served]:
 def kept_tab(browser: Browser) -> Iterator[Page]:
     """One for all cities: each has an address of its own, of which a tab knows nothing yet, but it compiles no program
     that it has compiled before."""
-    with opened(browser, "about:blank", width=WIDTH, height=HEIGHT) as shown:
+    with opened(
+        browser, "about:blank", width=WIDTH, height=HEIGHT, points_per_pixel=POINTS_PER_PIXEL
+    ) as shown:
         yield shown
 
 

@@ -63,10 +63,16 @@ def opened(
     height: int = 800,
     script: str = "",
     motion: Motion = "no-preference",
+    points_per_pixel: float = 1,
 ) -> Iterator[Page]:
     """A page with nothing remembered from others; `script` runs in it before the page's own. Motion that software
-    has to draw takes a whole core: a test that is not about it asks for a person's setting to reduce it."""
-    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion=motion)
+    has to draw takes a whole core: a test that is not about it asks for a person's setting to reduce it. And where
+    nobody looks at the picture, a coarser screen (`points_per_pixel` below 1) has the same layout for less."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=points_per_pixel,
+        reduced_motion=motion,
+    )
     try:
         context.set_default_timeout(DEADLINE_MS)
         page = context.new_page()
