@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cli.node import machine_node, suits
 from cli.page import BUILT, WEB, is_current
+from cli.running import POSTGRES_DSN
 from cli.servers.errors import StackError
 from cli.servers.ports import HIGHEST_PORT, LOWEST_PORT
 from cli.servers.postgres_program import find_postgres
@@ -46,20 +47,13 @@ class Finding:
     mended_by: str = ""
 
 
-def examine_machine() -> list[Finding]:
-    """Everything, in the order in which a person would mend it."""
-    examinations: tuple[Callable[[], Finding], ...] = (
-        examine_python,
-        examine_packages,
-        examine_mosquitto,
-        examine_redis,
-        examine_postgres,
-        examine_timescale,
-        examine_page,
-        examine_files,
-        examine_disk,
-        examine_ports,
-    )
+def examine_machine(environment: Mapping[str, str] = os.environ) -> list[Finding]:
+    """Everything, in the order in which a person would mend it. Where servers are named, as in a container, what only
+    private ones need is not missing."""
+    examinations: list[Callable[[], Finding]] = [examine_python, examine_packages, examine_page, examine_files]
+    if POSTGRES_DSN not in environment:
+        examinations[2:2] = [examine_mosquitto, examine_redis, examine_postgres, examine_timescale]
+        examinations += [examine_disk, examine_ports]
     return [examine() for examine in examinations]
 
 

@@ -50,6 +50,7 @@ def migrate(dsn: str, timescale: TimescaleChoice = "auto", *, folder: Path = MIG
     Raises MigrationRefused, psycopg.Error.
     """
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
+        _refuse_other_encodings(connection)
         connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
         try:
             connection.execute(
@@ -61,6 +62,16 @@ def migrate(dsn: str, timescale: TimescaleChoice = "auto", *, folder: Path = MIG
         finally:
             connection.execute("select pg_advisory_unlock(%s)", (_LOCK,))
         return Migrated(variant, applied, f"history: {why}")
+
+
+def _refuse_other_encodings(connection: psycopg.Connection) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        # Such a database would tell every text as bytes, or refuse some of them one day.
+        raise MigrationRefused(
+            f"the database's encoding is {encoding}, not UTF8; make another one: "
+            "CREATE DATABASE latchkey ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _variant(connection: psycopg.Connection, timescale: TimescaleChoice) -> tuple[Variant, str]:

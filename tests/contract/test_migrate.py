@@ -3,7 +3,9 @@
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 
 from cli.stack import Stack
@@ -106,3 +108,17 @@ def test_what_is_required_and_absent_is_refused(empty_database: str, stack: Stac
     else:
         with pytest.raises(MigrationRefused, match="required"):
             migrate(empty_database, "require")
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused_with_the_way_out(stack: Stack) -> None:
+    name = f"lk_{uuid4().hex[:12]}"
+    with psycopg.connect(stack.postgres.dsn(), autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        )
+    dsn = stack.postgres.dsn(name)
+    try:
+        with pytest.raises(MigrationRefused, match="SQL_ASCII, not UTF8.*ENCODING 'UTF8'"):
+            migrate(dsn)
+    finally:
+        stack.postgres.drop_database(dsn)

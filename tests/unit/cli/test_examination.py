@@ -63,3 +63,9 @@ def test_this_machine_can_be_examined_as_a_whole() -> None:
     assert len({finding.about for finding in found}) == len(found) >= 10
     packages = next(finding for finding in found if finding.about == "packages")
     assert packages.grade is Grade.GOOD, packages.what
+
+
+def test_where_servers_are_named_private_ones_are_not_missed() -> None:
+    about = {found.about for found in examination.examine_machine({"LATCHKEY_POSTGRES_DSN": "host=db"})}
+    assert about == {"Python", "packages", "web page", "open files"}
+    assert about < {found.about for found in examination.examine_machine({})}
