@@ -118,7 +118,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused_with_the_way_out(stac
         )
     dsn = stack.postgres.dsn(name)
     try:
-        with pytest.raises(MigrationRefused, match="SQL_ASCII, not UTF8.*ENCODING 'UTF8'"):
+        with pytest.raises(MigrationRefused, match=r"SQL_ASCII, not UTF8.*ENCODING 'UTF8'"):
             migrate(dsn)
     finally:
         stack.postgres.drop_database(dsn)
