@@ -26,6 +26,7 @@ from api.live.relay import FeedRelay
 from api.live.session import SharedView
 from api.live.watches import Watches
 from api.logs import log_to_stderr
+from api.order_figures import OrderFigures
 from api.routing import surface
 from api.server import allow_files, bound, server_for
 from api.settings import BadSettings, Settings
@@ -34,7 +35,6 @@ from api.world import BrokerSide, World
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import SHARDS, shard_of
 from gateway.clock import SystemClock
-from gateway.command_counting import MetricCommandCounters
 from gateway.commands.issue import IssuePorts
 from gateway.core.live_state import LiveState
 from gateway.ports import ChangeFeed, Clock, LiveStates
@@ -152,6 +152,7 @@ def _world(settings: Settings, stores: _Stores, clock: Clock) -> World:
     view, relay, hub = live_map(
         RedisChangeFeed(stores.feed_link), clock, Entrance(gate, settings.auth.doors), filled=gc.freeze
     )
+    figures = OrderFigures()
     states, saved_states = StatesOfRedis(RedisLiveStates(stores.states_link)), PostgresSavedStates(pool)
     return World(
         clock=clock,
@@ -181,10 +182,11 @@ def _world(settings: Settings, stores: _Stores, clock: Clock) -> World:
             saved_states,
             stores.keys,
             clock,
-            MetricCommandCounters(),
+            figures,
             uuid4,
             lambda: relay.is_stale,
         ),
+        figures=figures,
         incidents=PostgresIncidents(pool),
         enrolment=PostgresEnrolment(stores.enrolling_link, settings.key_encryption_key),
         broker=BrokerSide(PostgresBrokerAccess(pool, clock), settings.broker_secret, settings.broker_address),
@@ -218,7 +220,7 @@ async def _serve(settings: Settings, listener: Any) -> None:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with opened_world(settings, on_defect=stop) as world:
-            telemetry = ApiTelemetry(world.view, world.relay, world.hub)
+            telemetry = ApiTelemetry(world.view, world.relay, world.hub, world.figures)
             yield {"world": world, "live": world.hub, "telemetry": telemetry}
 
     app = surface(

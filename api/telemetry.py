@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from api.live.fleet_view import FleetView
 from api.live.hub import LiveHub
 from api.live.relay import FeedRelay
+from api.order_figures import OrderFigures
 
 _BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -23,9 +24,10 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 class ApiTelemetry:
     """Figures of one process."""
 
-    def __init__(self, view: FleetView, relay: FeedRelay, hub: LiveHub) -> None:
+    def __init__(self, view: FleetView, relay: FeedRelay, hub: LiveHub, orders: OrderFigures) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_LiveFigures(view, relay, hub))
+        self._registry.register(_Orders(orders))
         ProcessCollector(registry=self._registry)
         self._requests_s = Histogram(
             "latchkey_api_request_seconds",
@@ -100,3 +102,25 @@ class _LiveFigures(Collector):
             yield GaugeMetricFamily(name, what, value=value)
         for name, what, value in counters:
             yield CounterMetricFamily(name, what, value=value)
+
+
+class _Orders(Collector):
+    def __init__(self, orders: OrderFigures) -> None:
+        self._orders = orders
+
+    def collect(self) -> Iterator[Metric]:
+        wishes = CounterMetricFamily(
+            "latchkey_api_wishes",
+            "Wishes judged, by outcome; one that meets a changed device is judged twice.",
+            labels=("outcome",),
+        )
+        for outcome, count in self._orders.wishes.items():
+            wishes.add_metric((outcome,), count)
+        ended = CounterMetricFamily(
+            "latchkey_api_commands_ended",
+            "Commands that a person or program ended: cancelled or abandoned.",
+            labels=("phase",),
+        )
+        for phase, count in self._orders.ended.items():
+            ended.add_metric((phase,), count)
+        yield from (wishes, ended)

@@ -10,6 +10,7 @@ from api.auth.wechat import WeChatLogin
 from api.live.fleet_view import FleetView
 from api.live.hub import LiveHub
 from api.live.relay import FeedRelay
+from api.order_figures import OrderFigures
 from api.ports import (
     AuditLog,
     Devices,
@@ -63,6 +64,7 @@ class World:
     """None where riders do not log in here."""
     desk: CommandDesk
     issuing: IssuePorts
+    figures: OrderFigures
     incidents: Incidents
     enrolment: Enrolment
     broker: BrokerSide

@@ -50,7 +50,12 @@ class Finding:
 def examine_machine(environment: Mapping[str, str] = os.environ) -> list[Finding]:
     """Everything, in the order in which a person would mend it. Where servers are named, as in a container, what only
     private ones need is not missing."""
-    examinations: list[Callable[[], Finding]] = [examine_python, examine_packages, examine_page, examine_files]
+    examinations: list[Callable[[], Finding]] = [
+        examine_python,
+        examine_packages,
+        examine_page,
+        examine_files,
+    ]
     if POSTGRES_DSN not in environment:
         examinations[2:2] = [examine_mosquitto, examine_redis, examine_postgres, examine_timescale]
         examinations += [examine_disk, examine_ports]

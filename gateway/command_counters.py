@@ -5,11 +5,15 @@ from typing import Protocol
 from gateway.command_ports import CommandRecord
 
 
-class CommandCounters(Protocol):
-    """Called once per happening; must not block or raise."""
+class WishCounter(Protocol):
+    """Of the process that people and programs ask; must not block or raise."""
 
     def issued(self, outcome: str) -> None:
         """A wish was judged: issued, repeated, refused, key_reused, slot_busy, device_changed (and judged again)."""
+
+
+class CommandCounters(Protocol):
+    """Called once per happening; must not block or raise."""
 
     def ended(self, command: CommandRecord) -> None:
         """It is settled, or UNCONFIRMED for now."""

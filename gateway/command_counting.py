@@ -41,9 +41,6 @@ class MetricCommandCounters:
         self._models = Labels(MAX_MODELS)
         self._firmwares = Labels(MAX_FIRMWARES)
 
-    def issued(self, outcome: str) -> None:
-        telemetry.series(telemetry.WISHES, outcome).inc()
-
     def ended(self, command: CommandRecord) -> None:
         telemetry.series(telemetry.COMMANDS, command.kind.name.lower(), command.phase.value).inc()
         if command.phase is Phase.CONFIRMED and command.settled_ms is not None:

@@ -91,11 +91,6 @@ UNHEARD = _counter(
 )
 
 # --- commands ------------------------------------------------------------------------------------
-WISHES = _counter(
-    "command_wishes",
-    "Wishes judged, by outcome; one that meets a changed device is judged twice",
-    ("outcome",),
-)
 COMMANDS = _counter(
     "commands", "Commands that are settled, or unconfirmed for now, by kind and phase", ("kind", "phase")
 )

@@ -21,6 +21,7 @@ from gateway.stores.migrate import migrate
 from tests.support.kept_connection import KEPT
 from tests.support.plain_logs import log_plainly
 from tests.support.spare_databases import SpareDatabases
+from tests.support.time_limit import end_in_time
 
 TEST_STACKS = STATE_FOLDER / "tests"
 END_TO_END = CHECKOUT / "tests" / "e2e"
@@ -112,7 +113,9 @@ def _empty_redis(stack: Stack) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks all of tests/e2e `e2e`; skips `timescale` tests, with the reason, where the extension is absent."""
+    """Marks all of tests/e2e `e2e`; skips `timescale` tests, with the reason, where the extension is absent; sets
+    async tests their time limit."""
+    end_in_time(items)
     for item in items:
         if item.path.is_relative_to(END_TO_END):
             item.add_marker(pytest.mark.e2e)

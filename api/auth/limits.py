@@ -41,7 +41,7 @@ LIMITS: Final[Mapping[tuple[str, By], Limit]] = {
     ("login", "address"): Limit(60, 120),
     ("enrol", "address"): Limit(30, 60),
     # A person does not open more; an operator's back end acts for all its riders.
-    ("commands", "principal"): Limit(30, 60, frozenset({Role.RIDER, Role.STAFF})),
+    ("commands", "principal"): Limit(30, 60, frozenset({Role.STAFF, Role.OPERATOR_ADMIN})),
     # Whoever repeats a wish under its Idempotency-Key orders nothing new; it costs us a look all the same.
     ("commands_again", "principal"): Limit(1_200, 600),
     # More than any use of one device; its radio is shared with its reports.

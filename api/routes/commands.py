@@ -100,11 +100,13 @@ async def timeline(request: Request, command_id: CommandName) -> TimelineAnswer:
 async def cancel(request: Request, command_id: CommandName, wanted: Reconsideration) -> CommandAnswer:
     """Only what has not been sent can be taken back."""
     world, principal = world_of(request), principal_of(request)
-    await _own(world, principal, command_id)
+    before = await _own(world, principal, command_id)
     after = await world.desk.cancel(command_id, world.clock.now_ms(), principal.name, wanted.why)
     if after.phase is not Phase.CANCELLED:
         detail = f"The command is {after.phase.value}: what was sent cannot be taken back."
         raise Problem("not_cancelled", 409, detail, extra={"phase": after.phase.value})
+    if before.phase is not after.phase:
+        world.figures.ended_by_a_person(after.phase.value)
     return command_answer(after)
 
 
@@ -114,11 +116,13 @@ async def cancel(request: Request, command_id: CommandName, wanted: Reconsiderat
 async def abandon(request: Request, command_id: CommandName, wanted: Reconsideration) -> CommandAnswer:
     """Frees the slot of an unconfirmed command, on the word of a person who has looked."""
     world, principal = world_of(request), principal_of(request)
-    await _own(world, principal, command_id)
+    before = await _own(world, principal, command_id)
     after = await world.desk.abandon(command_id, world.clock.now_ms(), principal.name, wanted.why)
     if after.phase is not Phase.ABANDONED:
         detail = f"The command is {after.phase.value}: only an unconfirmed one can be given up."
         raise Problem("not_abandoned", 409, detail, extra={"phase": after.phase.value})
+    if before.phase is not after.phase:
+        world.figures.ended_by_a_person(after.phase.value)
     return command_answer(after)
 
 

@@ -177,16 +177,18 @@ def rigged(scene: Scene, *, devices: int = 200) -> Iterator[Rig]:
     stack = scene.stack
     scene.folder.mkdir(parents=True, exist_ok=True)
     dsn = stack.create_database()
-    rig = Rig(scene, dsn, devices)
-    prepare(stack, dsn, rig.passwords, [TRIAL_MODEL])
     try:
-        rig.gateway.start()
-        yield rig
+        rig = Rig(scene, dsn, devices)
+        prepare(stack, dsn, rig.passwords, [TRIAL_MODEL])
+        try:
+            rig.gateway.start()
+            yield rig
+        finally:
+            for server in stack.servers:
+                server.thaw()
+                server.start()
+            rig.gateway.close()
     finally:
-        for server in stack.servers:
-            server.thaw()
-            server.start()
-        rig.gateway.close()
         stack.postgres.drop_database(dsn)
 
 

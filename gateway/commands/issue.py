@@ -10,7 +10,7 @@ from firmware_protocol.codec import decode_report
 from firmware_protocol.commands import CommandKind
 from firmware_protocol.errors import MalformedFrame
 from firmware_protocol.messages import Report
-from gateway.command_counters import CommandCounters
+from gateway.command_counters import WishCounter
 from gateway.command_ports import (
     CommandDesk,
     DeviceChanged,
@@ -67,7 +67,7 @@ class IssuePorts(Struct, frozen=True):
     saved_states: SavedStateOf
     keys: DeviceKeys
     clock: Clock
-    counters: CommandCounters
+    counters: WishCounter
     new_id: Callable[[], UUID]
     may_be_behind: Callable[[], bool] = lambda: False
     """Whether live states are not vouched for: Redis answers, and yet nobody can write to it, or it was emptied."""

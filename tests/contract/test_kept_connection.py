@@ -53,6 +53,20 @@ def test_one_that_failed_is_not_asked_again(kept: KeptConnection, database: str)
     assert backend(kept, database) != first
 
 
+def test_one_on_which_a_question_was_broken_off_is_not_asked_again(
+    kept: KeptConnection, database: str
+) -> None:
+    def broken_off() -> None:
+        with kept.to(database) as connection:
+            connection.pgconn.send_query(b"select pg_sleep(60)")
+            raise KeyboardInterrupt
+
+    first = backend(kept, database)
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert backend(kept, database) != first
+
+
 def test_who_asks_meanwhile_or_in_another_thread_has_one_of_its_own(
     kept: KeptConnection, database: str
 ) -> None:

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+from api.order_figures import OrderFigures
 from cli.child_process import ChildProcess
 from firmware_protocol.commands import CommandKind
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import shard_of
 from gateway.clock import SystemClock
-from gateway.command_counting import MetricCommandCounters
 from gateway.command_ports import CommandRecord, Issued
 from gateway.commands.issue import IssuePorts, Wish, issue
 from gateway.core.command import SETTLED, Phase
@@ -130,9 +130,7 @@ async def lined_up(rig: GatewayRig, redis_url: str) -> AsyncIterator[Line]:
     live, pool, keys = LiveStateOfRedis(redis_url), ReadingPool(dsn), PostgresDeviceKeys(dsn, wrapping, clock)
     await pool.open()
     desk = PostgresCommandDesk(dsn, chance=lambda: 0.5)
-    ports = IssuePorts(
-        desk, live, PostgresSavedStates(pool), keys, clock, MetricCommandCounters(), lambda: uuid4()
-    )
+    ports = IssuePorts(desk, live, PostgresSavedStates(pool), keys, clock, OrderFigures(), lambda: uuid4())
     bike = ObedientBike(stack.broker.device_port, device_id, "secret", key, MODEL.model)
     try:
         async with background(desk.run()), background(bike.run()):

@@ -19,6 +19,7 @@ from api.auth.settings import WeChatSettings
 from api.auth.tokens import TokenRules, mint
 from api.auth.wechat import WeChatLogin
 from api.live.entrance import Entrance
+from api.order_figures import OrderFigures
 from api.server import bound, server_for
 from api.telemetry import ApiTelemetry
 from api.world import BrokerSide, World
@@ -29,7 +30,6 @@ from gateway.core.live_state import LiveState, MapEntry, Presence
 from gateway.ports import ShardSteps, Step
 from gateway.rates import LocalRateLimits
 from tests.support.fakes.clock import FakeClock
-from tests.support.fakes.command_link import FakeCommandCounters
 from tests.support.fakes.commands import FakeCommands
 from tests.support.fakes.device_keys import FakeDeviceKeys
 from tests.support.fakes.interruptions import Interruptions
@@ -65,7 +65,7 @@ class Surface:
         self.view, self.relay, self.hub = live_map(self.redis, self.clock, Entrance(self.gate, doors))
         self.desk = FakeCommands(self.clock, None, self.interruptions)
         self.keys = FakeDeviceKeys(self.interruptions)
-        self.issued = FakeCommandCounters()
+        self.figures = OrderFigures()
         self.http: httpx.AsyncClient
 
     def token(
@@ -150,8 +150,9 @@ class Surface:
             login=WeChatLogin(self.wechat, self.people, self.gate.rules, self.clock) if self.wechat else None,
             desk=self.desk,
             issuing=IssuePorts(
-                self.desk, StatesOfRedis(self.redis), self.truth, self.keys, self.clock, self.issued, uuid4
+                self.desk, StatesOfRedis(self.redis), self.truth, self.keys, self.clock, self.figures, uuid4
             ),
+            figures=self.figures,
             incidents=Incidents(self.truth),
             enrolment=self.newcomers,
             broker=BrokerSide(self.newcomers, BROKER_SECRET, BROKER_ADDRESS),
@@ -169,7 +170,7 @@ async def serving(**options: Any) -> AsyncIterator[Surface]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         sweep = asyncio.create_task(surface.hub.sweep())
-        telemetry = ApiTelemetry(surface.view, surface.relay, surface.hub)
+        telemetry = ApiTelemetry(surface.view, surface.relay, surface.hub, surface.figures)
         yield {"world": surface.world(), "live": surface.hub, "telemetry": telemetry}
         sweep.cancel()
         await asyncio.wait((sweep,))

@@ -63,7 +63,7 @@ async def test_a_device_that_changed_in_between_is_looked_at_again() -> None:
         )
         ordered = await order_of(old, STAFF, DEVICE, unlock, wait_s=0)
         assert ordered.command.boot == surface.truth.registered[0].record.boot
-        assert surface.issued.wishes == ["device_changed", "issued"]
+        assert surface.figures.wishes == {"device_changed": 1, "issued": 1}
         assert isinstance(old.at_hand, Remembered)
         assert old.at_hand.doubted == [DEVICE]
 

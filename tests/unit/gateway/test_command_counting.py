@@ -31,18 +31,15 @@ async def test_a_confirmed_command_counts_with_its_time() -> None:
 def test_everything_else_is_counted_by_name() -> None:
     counters = MetricCommandCounters()
     before = [
-        value("latchkey_command_wishes_total", outcome="issued"),
         value("latchkey_command_incidents_total", kind="executed_late"),
         value("latchkey_refused_acks_total", reason=OTHER),
         value("latchkey_command_frames_total", copy="again"),
     ]
-    counters.issued("issued")
     counters.incident("executed_late")
     counters.ack_refused("something a device made up")
     counters.sent(again=True)
     counters.open_now(7)
     after = [
-        value("latchkey_command_wishes_total", outcome="issued"),
         value("latchkey_command_incidents_total", kind="executed_late"),
         value("latchkey_refused_acks_total", reason=OTHER),
         value("latchkey_command_frames_total", copy="again"),

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from api.auth.doors import Doors, doors_of
-from api.auth.limits import LIMITS, MAX_NEARBY_FOR_RIDERS, Limiter
+from api.auth.limits import LIMITS, MAX_NEARBY_FOR_RIDERS, By, Limiter
 from api.auth.principal import Principal, Role
 from api.problems import Problem
 from gateway.ports import StoreUnavailable
@@ -134,10 +134,12 @@ async def test_orders_are_counted_per_person_and_per_device() -> None:
     )
     assert outcomes.count(None) == LIMITS["commands", "device"].at_once
     await limiter.allow("commands", {"principal": "1:service:x", "device": "1:d2"}, Role.SERVICE)
-    for number in range(LIMITS["commands", "principal"].at_once):
-        await limiter.allow("commands", {"principal": "1:staff:a", "device": f"1:e{number}"}, Role.STAFF)
-    with pytest.raises(Problem):
-        await limiter.allow("commands", {"principal": "1:staff:a", "device": "1:other"}, Role.STAFF)
+    for role in (Role.STAFF, Role.OPERATOR_ADMIN):
+        person: dict[By, str] = {"principal": f"1:{role}:a"}
+        for number in range(LIMITS["commands", "principal"].at_once):
+            await limiter.allow("commands", {**person, "device": f"1:{role}-{number}"}, role)
+        with pytest.raises(Problem):
+            await limiter.allow("commands", {**person, "device": f"1:{role}-other"}, role)
 
 
 async def test_a_wish_that_is_repeated_under_its_key_is_counted_once() -> None:

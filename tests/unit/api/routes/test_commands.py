@@ -164,6 +164,20 @@ async def test_only_silence_can_be_given_up() -> None:
         assert (done.status_code, done.json()["phase"]) == (200, "abandoned")
 
 
+async def test_what_was_wished_and_what_people_ended_is_counted_where_prometheus_looks() -> None:
+    async with a_bike() as surface:
+        first = (await order(surface)).json()["id"]
+        for _ in range(2):
+            await surface.http.post(f"/v1/commands/{first}/cancel", json={})
+        second = (await order(surface)).json()["id"]
+        put_in(surface, second, Phase.UNCONFIRMED)
+        await surface.http.post(f"/v1/commands/{second}/abandon", json={})
+        lines = (await surface.http.get("/metrics")).text.splitlines()
+    assert 'latchkey_api_wishes_total{outcome="issued"} 2.0' in lines
+    assert 'latchkey_api_commands_ended_total{phase="cancelled"} 1.0' in lines
+    assert 'latchkey_api_commands_ended_total{phase="abandoned"} 1.0' in lines
+
+
 async def test_the_story_begins_with_the_request() -> None:
     async with a_bike() as surface:
         command = (await order(surface)).json()["id"]
