@@ -66,7 +66,7 @@ class MapReason(BaseModel):
 
 
 class MapDeviceModel(BaseModel):
-    """A device as maps show it. `id` is its public id, which changes after each rental."""
+    """A device as maps show it. `id` is its public id; a bike that was used has another one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [MAP_DEVICE_EXAMPLE]})
 

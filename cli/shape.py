@@ -11,7 +11,7 @@ PACKAGES = ("firmware_protocol", "geo", "gateway", "api", "device_sim", "cli", "
 MIRRORED = tuple(package for package in PACKAGES if package != "bench")
 """A measurement checks itself: it compares every row before a figure counts."""
 FORBIDDEN_WORDS = ("Manager", "Handler", "Service", "Processor", "Helper", "Util", "Data", "Info", "Base")
-"""Words that say nothing about the field; see the glossary in the decision records."""
+"""Words that say nothing about the field."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -123,8 +123,7 @@ class Beliefs:
         return known
 
     async def check(self, shard: int) -> None:
-        """Notices that the store was lost even while nobody reports, and has it rebuilt. To be called every few
-        seconds. Raises StoreUnavailable."""
+        """Notices that the store was lost, and has it rebuilt. Raises StoreUnavailable."""
         known = self._epochs.get(shard)
         if known is None or await self._live_states.epoch(shard) != known:
             if self._epochs.get(shard) == known:

@@ -11,6 +11,12 @@ from api.logs import log_to_stderr
 log_to_stderr("warning")
 structlog.get_logger().info("too_small")
 structlog.get_logger().warning("store_unavailable", reason="gone")
+import logging
+logging.getLogger("a.library").info("request by request")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("a.library").exception("it %s", "failed")
 """
 
 
@@ -23,7 +29,10 @@ def test_events_below_the_level_are_left_out() -> None:
         timeout=60,
         check=True,
     )
-    (line,) = done.stderr.splitlines()
-    logged = json.loads(line)
+    logged, of_a_library = map(json.loads, done.stderr.splitlines())
     assert (logged["event"], logged["level"], logged["reason"]) == ("store_unavailable", "warning", "gone")
+    assert logged["at"].endswith("Z")
+    assert (of_a_library["event"], of_a_library["logger"]) == ("it failed", "a.library")
+    assert (of_a_library["level"], of_a_library["at"].endswith("Z")) == ("error", True)
+    assert "ZeroDivisionError" in of_a_library["exception"]
     assert done.stdout == ""
