@@ -65,10 +65,17 @@ class Settings:
         )
 
 
+_NEEDED = {
+    "LATCHKEY_POSTGRES_DSN": "a connection string such as host=127.0.0.1 dbname=latchkey user=latchkey",
+    "LATCHKEY_REDIS_URL": "an address such as redis://127.0.0.1:6379/0",
+}
+"""What to set it to."""
+
+
 def _needed(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, "")
     if not value:
-        raise BadSettings(f"{name} is not set")
+        raise BadSettings(f"{name} is not set: {_NEEDED[name]}")
     return value
 
 
@@ -115,13 +122,13 @@ def _host(environment: Mapping[str, str]) -> str:
         if host != "localhost":
             ipaddress.ip_address(host)
     except ValueError as error:
-        raise BadSettings(f"LATCHKEY_API_HOST is no address: {host!r}") from error
+        raise BadSettings(f"LATCHKEY_API_HOST is neither an address nor localhost: {host!r}") from error
     return host
 
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_535:
-        raise BadSettings(f"LATCHKEY_API_PORT is no port: {text!r}")
+        raise BadSettings(f"LATCHKEY_API_PORT is no port, 0 to 65535: {text!r}")
     return int(text)
 
 

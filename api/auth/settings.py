@@ -130,12 +130,14 @@ def _wechat(environment: Mapping[str, str], secrets: Sequence[bytes]) -> WeChatS
     if not secret:
         raise BadSettings("LATCHKEY_WECHAT_SECRET is not set, though LATCHKEY_WECHAT_APP_ID is")
     if len(hash_key) < MIN_SECRET_BYTES:
-        raise BadSettings(f"LATCHKEY_PERSON_HASH_KEY has fewer than {MIN_SECRET_BYTES} bytes")
+        raise BadSettings(
+            f"LATCHKEY_PERSON_HASH_KEY has fewer than {MIN_SECRET_BYTES} bytes; make one: openssl rand -base64 48"
+        )
     if not secrets:
         raise BadSettings("LATCHKEY_API_JWT_SECRET is not set: riders who log in get tokens signed with it")
     operator = environment.get("LATCHKEY_WECHAT_OPERATOR_ID") or "1"
     if not operator.isascii() or not operator.isdigit() or not 1 <= int(operator) <= 524_287:
-        raise BadSettings("LATCHKEY_WECHAT_OPERATOR_ID is no operator's number")
+        raise BadSettings("LATCHKEY_WECHAT_OPERATOR_ID is no operator's number, 1 to 524287")
     try:
         url = checked_url(environment.get("LATCHKEY_WECHAT_URL") or WECHAT_URL)
     except ValueError as error:
