@@ -90,6 +90,10 @@ class Reconsideration(BaseModel):
     why: Why = ""
 
 
+NO_WORD = Reconsideration()
+"""Of whoever sends no body."""
+
+
 class CommandAnswer(BaseModel):
     """One command as it stands."""
 

@@ -189,5 +189,10 @@ def internal_error(request: Request, error: Exception) -> Response:
 
 
 def _fault(error: Mapping[str, Any]) -> FieldFault:
+    if error["type"] == "json_invalid":
+        return FieldFault("body", f"no JSON (character {error['loc'][-1]}): {error['ctx']['error']}")
+    if tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), bytes | str):
+        # The framework reads no body as JSON that does not say it is.
+        return FieldFault("body", "not read as JSON: send Content-Type: application/json")
     where = ".".join(str(part) for part in error["loc"] if part not in ("query", "path", "body"))
     return FieldFault(printable(where or "request"), str(error["msg"]))

@@ -72,12 +72,12 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         prepared = prepare(stack, fleet)
         console.print(prepared.history_line)
         environment = stack.environment(dsn=prepared.dsn) | settings_of(plan.port, page) | stack.exporting()
-        api = _start_children(until_the_end, environment, stack.root / "processes")
+        gateway, api = _start_children(until_the_end, environment, stack.root / "processes")
         stack.broker.wait_until_let_in(HAND_DEVICE, HAND_PASSWORD)
         api_url = f"http://127.0.0.1:{api.http_port}"
         until_the_end.enter_context(running.announced(DEMO_FOLDER, environment | {running.API_URL: api_url}))
         token = stack.token("operator_admin")
-        addresses = Addresses(api.http_port, stack.broker.device_port, stack.root, token)
+        addresses = Addresses(api.http_port, stack.broker.device_port, stack.root, gateway.http_port, token)
         console.print(addresses.text())
         console.print(
             hand_line(stack.broker.device_port, HAND_DEVICE, HAND_PASSWORD, fleet.places[0]), markup=False
@@ -108,8 +108,10 @@ def settings_of(port: int, page: Path) -> dict[str, str]:
     }
 
 
-def _start_children(until_the_end: ExitStack, environment: dict[str, str], logs: Path) -> ChildProcess:
-    """Gateway and API, ready; the API is returned."""
+def _start_children(
+    until_the_end: ExitStack, environment: dict[str, str], logs: Path
+) -> tuple[ChildProcess, ChildProcess]:
+    """Gateway and API, ready."""
     shutil.rmtree(logs, ignore_errors=True)
     gateway, api = (ChildProcess([verb], environment, logs) for verb in ("gateway", "api"))
     for child in (gateway, api):
@@ -117,7 +119,7 @@ def _start_children(until_the_end: ExitStack, environment: dict[str, str], logs:
         child.start_without_waiting()
     for child in (gateway, api):
         child.wait_ready()
-    return api
+    return gateway, api
 
 
 async def _live(

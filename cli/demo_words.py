@@ -18,6 +18,7 @@ class Addresses:
     api_port: int
     device_port: int
     folder: Path
+    gateway_port: int = 0
     token: str = ""
     """Of an operator_admin, for as long as somebody looks at a demo; in a fragment it stays in the browser."""
 
@@ -41,6 +42,7 @@ class Addresses:
                 f"  the map      {self.page}",
                 f"  API docs     {self.plain_page}docs",
                 f"  WebSocket    {self.websocket}",
+                f"  gateway      http://127.0.0.1:{self.gateway_port}/readyz, /metrics",
                 f"  broker       127.0.0.1:{self.device_port} (MQTT; user name = device id)",
                 f"  data, logs   {self.folder}",
                 "",
@@ -111,7 +113,7 @@ class DemoSummary:
         lines = [
             "",
             f"  devices                    {self.connected} of {self.devices} connected",
-            f"  sent / confirmed / stored  {self.sent} / {self.confirmed} / {self.stored}",
+            f"  sent / confirmed / stored  {self.sent} / {self.confirmed} / {self.stored}{self._of_others()}",
             f"  quarantined                {self.quarantined}",
             f"  kept / receipted           {self.kept} / {self.receipted}",
             f"  on the map                 {self.map_devices} devices, {self.map_changes} changes",
@@ -128,6 +130,11 @@ class DemoSummary:
         if self.map_refused:
             lines.append(f"  our map client was refused: {self.map_refused}")
         return "\n".join(lines)
+
+    def _of_others(self) -> str:
+        """A device by hand is stored too, and is none of the fleet."""
+        more = self.stored - self.sent
+        return f" ({more} of others)" if more > 0 else ""
 
 
 def _ms(value: float | None) -> str:

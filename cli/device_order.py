@@ -75,11 +75,11 @@ def register(devices: typer.Typer) -> None:
 
 
 def _help(kind: str, does: str) -> str:
-    slot = " --slot 3" if kind in ("eject", "open_slot") else ""
+    example = {"eject": "cabinet-0042 --slot 3", "open_slot": "locker-0007 --slot 3"}.get(kind, "bike-000017")
     return (
         f"{does} Shows every step with its milliseconds.\n\n"
         "Exit code 0 when sensors confirmed it, 1 when it ended otherwise, 3 when nobody knows.\n\n"
-        f"  Example: ./latchkey device {kind.replace('_', '-')} bike-000017{slot}"
+        f"  Example: ./latchkey device {kind.replace('_', '-')} {example}"
     )
 
 
@@ -155,6 +155,9 @@ def refusal_hint(problem: Mapping[str, Any], device_id: str, address: str) -> st
     """What mends a refusal, where something at this terminal does; else empty."""
     if problem.get("type") == "urn:latchkey:problem:device_not_found":
         return f"asked was {address}; {running.API_URL} or --api names another, such as a demo beside an up"
+    if problem.get("type") == "urn:latchkey:problem:slot_busy" and "command_id" in problem:
+        busy = f"{address}/v1/commands/{problem['command_id']}"
+        return f"the earlier one is {busy}; staff who have looked free the slot with POST {busy}/abandon"
     if "no_key" not in [one["reason"] for one in problem.get("reasons", ())]:
         return ""
     return f"if its hardware can verify: ./latchkey device key {device_id} gives it a key to enter"

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def doctor(
     *,
     gateway: Annotated[
-        str, typer.Option(help="Address of a running gateway, such as http://127.0.0.1:9100.")
+        str, typer.Option(help="Address of a running gateway, such as http://127.0.0.1:8090.")
     ] = "",
 ) -> None:
     """Looks at this machine, and at a running gateway when you name one; changes nothing.
@@ -29,7 +29,7 @@ def doctor(
 
       ./latchkey doctor
 
-      ./latchkey doctor --gateway http://127.0.0.1:9100
+      ./latchkey doctor --gateway http://127.0.0.1:8090
     """
     settings = known_settings()
     address = gateway or settings.get(GATEWAY_ADDRESS, "")

@@ -28,6 +28,8 @@ def migrate(
 
     Example: ./latchkey migrate --dsn postgresql://latchkey@db/latchkey --timescale require
     """
+    import psycopg
+
     from gateway.addresses import postgres_dsn
     from gateway.stores.migrate import MigrationRefused
     from gateway.stores.migrate import migrate as bring_up_to_date
@@ -44,6 +46,9 @@ def migrate(
     except MigrationRefused as refused:
         print(f"latchkey: {refused}", file=sys.stderr)
         raise typer.Exit(1) from refused
+    except psycopg.OperationalError as away:
+        print(f"latchkey: PostgreSQL: {str(away).splitlines()[0]}", file=sys.stderr)
+        raise typer.Exit(1) from away
     print(done.line)
     for name in done.applied:
         print(f"applied {name}")

@@ -1,6 +1,7 @@
 """The verb `up`: servers, gateway and API on this machine, kept between runs, until Ctrl-C."""
 
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -27,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def up(
     *,
-    port: Annotated[int, typer.Option(help="Port of page and API on the loopback address.")] = 8080,
+    port: Annotated[
+        int, typer.Option(help="Port of page and API on the loopback address.", min=0, max=65_535)
+    ] = 8080,
     data: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = UP_FOLDER,
     timescale: Annotated[str, typer.Option(help="auto, off or require.")] = "auto",
 ) -> None:
@@ -37,6 +40,7 @@ def up(
 
       ./latchkey device register bike-0001 --model city_bike --kind bike
     """
+    _refuse_taken(port)
     with Stack.started(data, timescale=timescale_choice(timescale)) as stack:
         dsn = stack.postgres.ensure_database(DATABASE)
         _migrate(dsn, stack)
@@ -48,7 +52,8 @@ def up(
             for process in (gateway, api):
                 process.start()
             with running.announced(UP_FOLDER, environment | _for_other_verbs(stack, gateway, api)):
-                print(addresses(stack, api.http_port, stack.token("operator_admin")), flush=True)
+                token = stack.token("operator_admin")
+                print(addresses(stack, api.http_port, gateway.http_port, token), flush=True)
                 _watch(gateway, api)
         except KeyboardInterrupt:
             print("latchkey: stopping", file=sys.stderr)
@@ -59,12 +64,25 @@ def up(
             gateway.close()
 
 
-def addresses(stack: Stack, api_port: int, token: str) -> str:
+def _refuse_taken(port: int) -> None:
+    """Before anything is started. Raises typer.BadParameter."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise typer.BadParameter(
+                f"port {port} cannot be had ({error.strerror}); choose another: ./latchkey up --port 8081"
+            ) from None
+
+
+def addresses(stack: Stack, api_port: int, gateway_port: int, token: str) -> str:
     """What a person wants to open, in lines."""
     return "\n".join(
         (
             f"page        http://127.0.0.1:{api_port}/#token={token}",
             f"API         http://127.0.0.1:{api_port}/docs",
+            f"gateway     http://127.0.0.1:{gateway_port}/readyz, /metrics",
             f"WebSocket   ws://127.0.0.1:{api_port}/v1/live",
             f"devices     mqtt://127.0.0.1:{stack.broker.device_port} (user name = device id)",
             f"data, logs  {stack.root}",

@@ -9,7 +9,14 @@ from api.auth.guarded_route import GuardedRoute
 from api.auth.limits import limited
 from api.auth.principal import Principal, principal_of
 from api.command_answer import command_answer, timeline_answer
-from api.command_schemas import CommandAnswer, CommandPage, CommandWish, Reconsideration, TimelineAnswer
+from api.command_schemas import (
+    NO_WORD,
+    CommandAnswer,
+    CommandPage,
+    CommandWish,
+    Reconsideration,
+    TimelineAnswer,
+)
 from api.ordering import device_named, order_of, waited
 from api.ports import KnownDevice
 from api.problems import FieldFault, Problem, bad_request, responses
@@ -97,7 +104,9 @@ async def timeline(request: Request, command_id: CommandName) -> TimelineAnswer:
 @router.post(
     "/v1/commands/{id}/cancel", summary="Take a command back", responses=responses(404, 409, 422, 503)
 )
-async def cancel(request: Request, command_id: CommandName, wanted: Reconsideration) -> CommandAnswer:
+async def cancel(
+    request: Request, command_id: CommandName, wanted: Reconsideration = NO_WORD
+) -> CommandAnswer:
     """Only what has not been sent can be taken back."""
     world, principal = world_of(request), principal_of(request)
     before = await _own(world, principal, command_id)
@@ -113,7 +122,9 @@ async def cancel(request: Request, command_id: CommandName, wanted: Reconsiderat
 @router.post(
     "/v1/commands/{id}/abandon", summary="Give a silent command up", responses=responses(404, 409, 422, 503)
 )
-async def abandon(request: Request, command_id: CommandName, wanted: Reconsideration) -> CommandAnswer:
+async def abandon(
+    request: Request, command_id: CommandName, wanted: Reconsideration = NO_WORD
+) -> CommandAnswer:
     """Frees the slot of an unconfirmed command, on the word of a person who has looked."""
     world, principal = world_of(request), principal_of(request)
     before = await _own(world, principal, command_id)

@@ -44,11 +44,12 @@ def test_the_bike_to_open_is_one_that_takes_commands() -> None:
 
 
 def test_every_address_is_said_on_a_line_of_its_own() -> None:
-    lines = Addresses(8080, 1883, Path("/tmp/data")).text().splitlines()
+    lines = Addresses(8080, 1883, Path("/tmp/data"), 9090).text().splitlines()
     for wanted in (
         "http://127.0.0.1:8080/",
         "http://127.0.0.1:8080/docs",
         "ws://127.0.0.1:8080/v1/live",
+        "http://127.0.0.1:9090/readyz,",
         "127.0.0.1:1883",
         "/tmp/data",
     ):
@@ -60,6 +61,11 @@ def test_a_summary_says_the_figures_that_were_measured() -> None:
     assert "500 / 500 / 500" in said
     assert "2.0 ms / 18.6 ms" in said
     assert "profile" not in said
+
+
+def test_reports_that_others_sent_are_told_apart() -> None:
+    assert "500 / 500 / 501 (1 of others)" in replace(SUMMARY, stored=501).text()
+    assert "of others" not in SUMMARY.text()
 
 
 def test_figures_of_a_fault_profile_are_never_told_as_ours() -> None:

@@ -43,7 +43,8 @@ def test_a_refusal_says_what_mends_it_where_this_terminal_can() -> None:
     assert "./latchkey device key bike-1 " in hint({"reasons": reasons})
     assert "http://127.0.0.1:8099" in hint({"type": "urn:latchkey:problem:device_not_found"})
     assert hint({"reasons": [{"reason": "offline", "detail": "silent"}]}) == ""
-    assert hint({"type": "urn:latchkey:problem:slot_busy"}) == ""
+    busy = hint({"type": "urn:latchkey:problem:slot_busy", "command_id": "7c"})
+    assert "POST http://127.0.0.1:8099/v1/commands/7c/abandon" in busy
 
 
 async def test_the_story_ends_with_the_command() -> None:

@@ -1,3 +1,5 @@
+import socket
+
 import psycopg
 import pytest
 from typer.testing import CliRunner
@@ -31,3 +33,15 @@ def test_a_choice_that_does_not_fit_the_database_is_refused_in_one_sentence(
     )
     assert refused.exit_code == 1
     assert "TimescaleDB is required" in refused.output
+
+
+def test_a_server_that_is_away_is_said_in_one_line() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        dsn = f"postgresql://127.0.0.1:{port}/latchkey"
+        refused = CliRunner().invoke(application(("migrate",)), ["migrate", "--dsn", dsn])
+    assert refused.exit_code == 1
+    assert refused.output.startswith("latchkey: PostgreSQL: ")
+    assert "Traceback" not in refused.output
+    assert len(refused.output.splitlines()) == 1

@@ -154,6 +154,27 @@ async def test_an_issued_command_can_be_taken_back_and_a_sent_one_cannot() -> No
         assert late.json()["phase"] == "sent"
 
 
+async def test_taking_back_needs_no_body() -> None:
+    async with a_bike() as surface:
+        issued = (await order(surface)).json()["id"]
+        assert (await surface.http.post(f"/v1/commands/{issued}/cancel")).json()["phase"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"content-type": "application/json"}, "no JSON (character 1)"),
+        ({}, "send Content-Type: application/json"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_says_what_to_do(headers: dict[str, str], said: str) -> None:
+    async with a_bike() as surface:
+        headers |= {"idempotency-key": "a", "authorization": surface.http.headers["authorization"]}
+        refused = await surface.http.post(ORDER, content=b"{kind", headers=headers)
+    assert refused.status_code == 422
+    assert said in refused.json()["detail"]
+
+
 async def test_only_silence_can_be_given_up() -> None:
     async with a_bike() as surface:
         command = (await order(surface)).json()["id"]
