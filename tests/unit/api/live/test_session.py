@@ -240,6 +240,26 @@ def test_a_view_that_fills_up_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not session.has_pending
 
 
+def test_devices_the_client_has_already_been_told_of_count_towards_a_view_that_fills_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_module, "GROWTH", 2 / MAX_DEVICES_IN_VIEW)
+    world, client = World(), MapClient()
+    for number in range(2):
+        world.apply(number, entry(number))
+    session = _open(world)
+    _watch(session)
+    client.take(session.next_frame() or b"")
+    # A device that moves is none more: only the third one is too many, though it waits alone.
+    world.apply(0, entry(0, lat_e7=312_305_000))
+    client.take(session.next_frame() or b"")
+    assert (len(client.devices), client.refused) == (2, [])
+    world.apply(2, entry(2))
+    client.take(session.next_frame() or b"")
+    assert client.refused[-1]["reason"] == "view_filled_up"
+    assert len(world.watches) == 0
+
+
 def test_a_client_that_pans_too_fast_is_told_and_may_go_on_later() -> None:
     world = World()
     session = _open(world)
@@ -256,3 +276,13 @@ def test_a_client_that_never_says_anything_sensible_is_hopeless() -> None:
         assert not session.is_hopeless
         session.receive(b"what?", now_s=0.0)
     assert session.is_hopeless
+
+
+def test_a_good_watch_forgives_what_was_refused_before_it() -> None:
+    session = _open(World())
+    for watch_id in (1, 2):
+        for _ in range(MAX_REFUSED - 1):
+            session.receive(b"what?", now_s=0.0)
+        _watch(session, watch_id)
+    session.receive(b"what?", now_s=0.0)
+    assert not session.is_hopeless
