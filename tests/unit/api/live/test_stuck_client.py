@@ -16,7 +16,7 @@ from api.live.hub import SWEEP_S, LiveHub
 from api.live.session import SharedView
 from api.live.socket import STUCK_AFTER_S, LiveSocket
 from api.live.watches import Watches
-from tests.support.stuck_client import upgrade
+from tests.support.stuck_client import masked, upgrade
 from tests.support.waiting import until_async
 from tests.unit.api.surface import Surface
 
@@ -27,11 +27,12 @@ LIMIT_S = 10.0
 
 
 class Transport(asyncio.Transport):
-    """Takes what is written and is aborted or closed; nothing else."""
+    """Takes what is written, reads or does not, and is aborted or closed; nothing else."""
 
     def __init__(self) -> None:
         super().__init__({"socket": SimpleNamespace(setsockopt=lambda *given: None)})
         self.aborted = False
+        self.listens = True
         self.written = b""
 
     def write(self, data: Any) -> None:
@@ -41,10 +42,10 @@ class Transport(asyncio.Transport):
         """Nothing to bound."""
 
     def pause_reading(self) -> None:
-        """Nothing arrives."""
+        self.listens = False
 
     def resume_reading(self) -> None:
-        """Nothing arrives."""
+        self.listens = True
 
     def is_closing(self) -> bool:
         return self.aborted
@@ -67,7 +68,7 @@ async def connected(hub: LiveHub) -> tuple[LiveSocket, Transport]:
     one.data_received(upgrade(SURFACE.token()))
     await until_async(lambda: b"101 Switching" in transport.written)
     text = encode({"type": "watch", "id": 1, "box": [121.4, 31.2, 121.5, 31.3]})
-    one.data_received(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+    one.data_received(masked(1, text))
     assert b"snapshot" in transport.written
     return one, transport
 
@@ -92,3 +93,25 @@ async def test_a_client_that_reads_again_is_kept(hub: LiveHub) -> None:
     one.resume_writing()
     one.check(asyncio.get_running_loop().time() + 1.0)
     assert not transport.aborted
+
+
+async def test_a_client_that_takes_no_frame_is_not_listened_to_until_it_does(hub: LiveHub) -> None:
+    one, transport = await connected(hub)
+    listens = [transport.listens]
+    one.pause_writing()
+    listens.append(transport.listens)
+    one.resume_writing()
+    listens.append(transport.listens)
+    assert listens == [True, False, True]
+
+
+async def test_a_token_that_turns_out_good_does_not_open_the_ears_to_a_client_that_takes_no_frame(
+    hub: LiveHub,
+) -> None:
+    one, transport = await connected(hub)
+    one.data_received(masked(1, encode({"type": "hello", "token": SURFACE.token()})))
+    one.pause_writing()
+    await until_async(lambda: not one._admission.is_asking)
+    assert not transport.listens
+    one.resume_writing()
+    assert transport.listens
