@@ -158,6 +158,7 @@ class FeedRelay:
         except FeedEpochLost as error:
             self.trouble = str(error)
             return
+        # A shard that was lost meanwhile was read in part: what was not would vanish from maps and come back.
         if after.epoch != before.epoch:
             return
         gone = shard.members - staged.keys()

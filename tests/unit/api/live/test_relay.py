@@ -1,6 +1,6 @@
 """The view equals Redis after any sequence of changes, gaps, failures and restarts."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,6 @@ from tests.support.fakes.live_states import FakeLiveStates
 from tests.unit.api.live.entries import entries, entry
 
 SHARDS = 2
-Deed = Callable[[], Awaitable[None]]
 
 
 class Redis:
