@@ -2,12 +2,14 @@
 
 import asyncio
 
+from api.auth.api_keys import new_key
 from api.auth.doors import Doors
 from api.auth.tokens import BadToken
 from api.live.admission import Admission, Outcome
 from api.live.entrance import HELLO_WITHIN_S, Entrance
+from gateway.people import KnownKey
 from tests.support.waiting import until_async
-from tests.unit.api.surface import Surface
+from tests.unit.api.surface import NOW_MS, Surface
 
 
 def _admission() -> tuple[Surface, Admission]:
@@ -46,3 +48,15 @@ async def test_a_connection_that_is_gone_hears_nothing() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not heard
+
+
+async def test_a_conversation_is_its_keys_until_a_token_carries_it_on() -> None:
+    surface, admission = _admission()
+    made = new_key()
+    surface.people.keys[made.key_id] = KnownKey(made.key_id, 1, "service", "wall", made.secret_hash, NOW_MS)
+    keys: list[str] = []
+    for said in (surface.token("staff"), made.key, surface.token("staff")):
+        admission.ask(said, lambda _: keys.append(admission.key))
+        await until_async(lambda: not admission.is_asking)
+    # What stands here is asked of the gate again every few seconds: a token is not, because it ends by itself.
+    assert keys == ["", made.key, ""]
