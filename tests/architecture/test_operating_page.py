@@ -1,10 +1,9 @@
-"""What the pages for operators name exists: settings, metrics, verbs, reasons, migrations."""
+"""What the pages for operators name exists: settings, metrics, reasons, migrations."""
 
 import dataclasses
 import re
 from pathlib import Path
 
-from cli.main import VERBS
 from gateway import telemetry
 from gateway.settings import Settings
 from tests.unit.api.surface import serving
@@ -12,7 +11,6 @@ from tests.unit.api.surface import serving
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text()
 SOURCES = ("api", "bench", "cli", "device_sim", "gateway")
-DOCUMENTS = ("README.md", "README.zh-CN.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 
 
 def code() -> str:
@@ -51,12 +49,6 @@ def test_every_reason_of_the_quarantine_is_one_the_code_gives() -> None:
     text = code()
     assert len(reasons) == 7
     assert {reason for reason in reasons if f'"{reason}"' not in text} == set()
-
-
-def test_every_verb_in_the_documents_exists() -> None:
-    for document in DOCUMENTS:
-        named = set(re.findall(r"\./latchkey ([a-z-]+)", (ROOT / document).read_text()))
-        assert named <= set(VERBS), document
 
 
 def test_every_migration_is_described() -> None:
