@@ -93,6 +93,51 @@ async def test_a_lane_that_was_lost_meanwhile_publishes_nothing() -> None:
     assert gateway.link.published == []
 
 
+async def test_a_claim_that_comes_back_to_a_lane_lost_and_taken_again_sends_nothing() -> None:
+    """Between the two leases another may have sent it, and seen it done; the take-over reads what has become of it."""
+    gateway = CommandGateway()
+    gateway.interruptions.raise_always(
+        "commands.claim:done", lambda: _do(_take_again, gateway=gateway, lease_no=2)
+    )
+    command = await gateway.sent()
+    assert (gateway.row(command).lease_no, gateway.link.published) == (1, [])
+    gateway.interruptions.heal()
+    await gateway.wait(300)
+    await gateway.wait(300)
+    assert len(gateway.link.published) == 1
+    assert gateway.counters.frames == [True]
+
+
+async def test_a_doubtful_claim_that_another_lease_made_is_the_take_overs_to_repeat() -> None:
+    gateway = CommandGateway()
+    command = await gateway.issued()
+    gateway.interruptions.raise_always("commands.claim", lambda: StoreUnavailable("away"))
+    with pytest.raises(StoreUnavailable):
+        await gateway.dispatch.turn()
+    gateway.interruptions.heal()
+    await gateway.commands.claim([command], "another", dict.fromkeys(range(16), 2), gateway.clock.now_ms())
+    _take_again(gateway, lease_no=3)
+    await gateway.wait(300)
+    await gateway.wait(300)
+    assert gateway.row(command).lease_no == 2
+    assert len(gateway.link.published) == 1
+
+
+async def test_a_doubtful_claim_of_a_lane_that_is_anothers_by_now_is_left_to_them() -> None:
+    gateway = CommandGateway()
+    command = await gateway.issued()
+    gateway.interruptions.raise_always("commands.claim:done", lambda: StoreUnavailable("lost"))
+    with pytest.raises(StoreUnavailable):
+        await gateway.dispatch.turn()
+    gateway.interruptions.heal()
+    gateway.dispatch.lanes_lost(range(16))
+    gateway.link.leases.clear()
+    await gateway.wait(20_000)
+    await gateway.wait(1_000)
+    assert gateway.phase(command) is Phase.SENT
+    assert (len(gateway.open), gateway.link.published) == (0, [])
+
+
 async def test_a_claim_whose_answer_was_lost_is_published_once_it_is_known() -> None:
     gateway = CommandGateway()
     command = await gateway.issued()
@@ -229,8 +274,15 @@ async def test_the_word_of_the_broker_is_a_line() -> None:
     assert "broker_ack" in gateway.story(command)
 
 
-def _do(act: Callable[..., None], **arguments: int) -> None:
+def _do(act: Callable[..., None], **arguments: int | CommandGateway) -> None:
     act(**arguments)
+
+
+def _take_again(gateway: CommandGateway, lease_no: int) -> None:
+    """The lanes were another's for a moment."""
+    gateway.dispatch.lanes_lost(range(16))
+    gateway.link.leases = dict.fromkeys(range(16), lease_no)
+    gateway.dispatch.lanes_taken(range(16))
 
 
 async def _sent_to_odd(gateway: CommandGateway) -> CommandRecord:

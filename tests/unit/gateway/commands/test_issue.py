@@ -24,6 +24,16 @@ async def test_a_command_holds_what_the_device_was_when_it_was_issued() -> None:
     assert gateway.story(command) == ["requested", "issued"]
 
 
+@pytest.mark.parametrize("ms", [1, 999])
+async def test_a_command_never_lives_longer_than_was_asked_for(ms: int) -> None:
+    """Devices are told whole seconds, which are rounded down: refused too early rather than too late."""
+    gateway = CommandGateway()
+    gateway.clock.advance(ms=ms)
+    command = await gateway.issued(ttl_s=10)
+    assert NOW_MS % 1000 == 0
+    assert command.not_after_ms == NOW_MS + 10_000
+
+
 async def test_the_same_key_a_thousand_times_at_once_is_one_command() -> None:
     gateway = CommandGateway()
     wish, ports = gateway.wish(), gateway.issue_ports()
@@ -108,6 +118,21 @@ async def test_a_redis_that_cannot_be_written_decides_no_more_than_what_was_save
     assert isinstance(await issue(gateway.wish(), gateway.issue_ports()), RefusedWish)
     gateway.is_behind = True
     assert (await gateway.issued()).openings_before is None
+
+
+@pytest.mark.parametrize(("saved_revision", "is_refused"), [(0, True), (2, False)])
+async def test_of_two_states_that_may_be_behind_the_newest_decides(
+    saved_revision: int, is_refused: bool
+) -> None:
+    """Redis says that somebody rides, what was saved that the bike stands open."""
+    gateway = CommandGateway()
+    gateway.report(Report(lock=Lock(Bolt.OPEN, 0, 100), moving=False))
+    assert gateway.live is not None
+    gateway.saved_state = structs.replace(gateway.live, revision=saved_revision)
+    gateway.report(Report(lock=Lock(Bolt.OPEN, 0, 100), moving=True))
+    gateway.is_behind = True
+    outcome = await issue(gateway.wish(CommandKind.LOCK), gateway.issue_ports())
+    assert isinstance(outcome, RefusedWish) is is_refused
 
 
 async def test_a_count_older_than_the_last_execution_is_no_baseline() -> None:

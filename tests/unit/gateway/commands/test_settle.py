@@ -1,9 +1,13 @@
 """Commands end by what sensors say."""
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from firmware_protocol.commands import AckResult, CommandKind
+from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.messages import Bolt
+from gateway.commands.in_flight import WATCH_MS
 from gateway.core.command import Phase
 from gateway.core.evidence import ACTING_MS
 from gateway.ports import StoreUnavailable
@@ -74,6 +78,18 @@ async def test_two_openings_for_one_command_are_an_incident_told_once() -> None:
     assert gateway.story(command).count("incident") == 1
 
 
+@pytest.mark.parametrize(("later_ms", "incidents"), [(WATCH_MS - 1, ["executed_twice"]), (WATCH_MS, [])])
+async def test_what_was_settled_long_ago_is_to_blame_for_nothing(later_ms: int, incidents: list[str]) -> None:
+    """Later commands that opened the same place may have been forgotten by then."""
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    await gateway.senses(1, 101)
+    assert gateway.phase(command) is Phase.CONFIRMED
+    gateway.clock.advance(ms=later_ms)
+    await gateway.senses(1, 102)
+    assert gateway.incidents() == incidents
+
+
 async def test_an_opening_after_it_was_settled_as_not_done_is_an_incident() -> None:
     gateway = CommandGateway()
     command = await gateway.sent()
@@ -119,6 +135,30 @@ async def test_a_lane_that_was_lost_is_judged_by_its_new_owner() -> None:
     await gateway.wait(1)
     await gateway.senses(1, 101)
     assert gateway.phase(command) is Phase.CONFIRMED
+
+
+async def test_a_lane_is_judged_only_once_all_that_is_open_in_it_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch was in hand while the lane was taken: the command that explains the opening is not read yet."""
+    gateway = CommandGateway()
+    first = await gateway.sent()
+    await gateway.answer(first, AckResult.FAILED, reason="jammed")
+    await gateway.sent()
+    gateway.restart()
+    load = gateway.keys.load
+
+    async def hear_and_load(device_nos: Sequence[int]) -> Mapping[int, Sequence[DeviceKey]]:
+        monkeypatch.undo()
+        assert [one.record.command_id for one in gateway.open.of_device(gateway.device.device_no)] == [
+            first.command_id
+        ]
+        await gateway.senses(2, 101)
+        return await load(device_nos)
+
+    monkeypatch.setattr(gateway.keys, "load", hear_and_load)
+    await gateway.dispatch.turn()
+    assert gateway.incidents() == []
 
 
 @pytest.mark.parametrize("point", ["commands.move", "commands.move:done"])

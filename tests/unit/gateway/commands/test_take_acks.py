@@ -7,7 +7,7 @@ from msgspec import structs
 
 from firmware_protocol.commands import AckResult, CommandKind
 from firmware_protocol.device_key import DeviceKey
-from firmware_protocol.messages import Bolt
+from firmware_protocol.messages import Bolt, Report, Slot
 from gateway.commands.take_acks import take_acks
 from gateway.core.command import Phase
 from gateway.ports import StoreUnavailable
@@ -184,6 +184,40 @@ async def test_what_proves_nothing_is_quarantined_counted_and_acknowledged() -> 
     assert {frame.reason for frame in gateway.history.quarantined} == {"bad_ack"}
     assert sorted(gateway.counters.bad_acks) == ["bad_seal", "bad_seal", "unknown_command", "unknown_device"]
     assert len(gateway.pubacks.acknowledged) == 4
+
+
+async def test_an_answer_that_ends_nothing_ends_the_copies_all_the_same() -> None:
+    """Whoever refuses a frame has it: the same once more would be refused as well."""
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    await gateway.answer(command, AckResult.REFUSED, boot=BOOT_MS, reason="wrong_boot")
+    assert gateway.phase(command) is Phase.SENT
+    await gateway.wait(3_000)
+    assert len(gateway.link.published) == 1
+
+
+async def test_what_came_through_the_lane_of_others_proves_nothing() -> None:
+    """Its seal is good; whoever owns its own lane is the one to judge."""
+    gateway = CommandGateway()
+    command = await gateway.sent()
+    ack = gateway.ack(command)
+    await take_acks([structs.replace(ack, lane=(ack.lane + 1) % 16)], gateway.ack_ports)
+    assert gateway.phase(command) is Phase.SENT
+    assert gateway.counters.bad_acks == ["unknown_device"]
+
+
+async def test_an_answer_that_names_no_command_means_the_one_of_its_slot() -> None:
+    gateway = CommandGateway("mute-locker")
+    gateway.report(Report(slots=tuple(Slot(one, bolt=Bolt.CLOSED, door_closed=True) for one in (1, 2))))
+    first = await gateway.sent(CommandKind.OPEN_SLOT, slot=1, ttl_s=10)
+    await gateway.wait(13_000)
+    second = await gateway.sent(CommandKind.OPEN_SLOT, slot=2)
+    for _ in range(2):
+        await gateway.answer(second, AckResult.FAILED, command_id=bytes(16), reason="jammed")
+        assert (gateway.phase(first), gateway.phase(second)) == (Phase.UNCONFIRMED, Phase.FAILED)
+    assert gateway.counters.bad_acks == ["unknown_command"]
+    await gateway.answer(first, AckResult.FAILED, command_id=bytes(16), reason="jammed")
+    assert gateway.phase(first) is Phase.FAILED
 
 
 async def test_one_device_cannot_answer_for_another() -> None:

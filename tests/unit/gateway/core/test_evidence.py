@@ -143,6 +143,12 @@ def test_a_counter_that_rose_after_all_is_noticed() -> None:
     assert not done_after_all(LOCK, bike(Bolt.CLOSED, 5, 101))
 
 
+def test_a_counter_of_an_earlier_boot_says_nothing_about_a_later_command() -> None:
+    """Fence and counter begin anew with a boot: what was queued before it is higher and older."""
+    assert not done_after_all(UNLOCK, bike(Bolt.CLOSED, 5, 101, boot=BOOT - 1))
+    assert done_after_all(UNLOCK, bike(Bolt.CLOSED, 5, 101, boot=BOOT + 1))
+
+
 @given(
     st.sampled_from([UNLOCK, OPEN_SLOT, EJECT, LOCK, REBOOT, QUERY]),
     st.sampled_from([Phase.SENT, Phase.EXECUTED, Phase.UNCONFIRMED]),
