@@ -175,6 +175,18 @@ def test_a_drained_backlog_makes_nobody_online() -> None:
     assert back.after.reasons == ()
 
 
+def test_the_time_a_device_was_heard_never_goes_back() -> None:
+    """Its clock was set back: the stamp is the newest, the time on it is of long ago."""
+    state = advanced(None, bike_report(1_000)).after
+    set_back = structs.replace(bike_report(1_001), elapsed_ms=1_000)
+    after = advanced(state, set_back, received_ms=BOOT_MS + 1_001_000).after
+    assert (after.seq, after.at_ms) == (1_001, BOOT_MS + 1_000)
+    assert after.heard_at_ms == BOOT_MS + 1_000_000
+    assert after.presence is Presence.ONLINE
+    assert after.reasons == ()
+    assert after.entry is not None
+
+
 def test_a_changed_registry_record_is_shown_with_the_next_report() -> None:
     state = advanced(None, bike_report(1)).after
     rotated = structs.replace(DEVICE, public_id="other")

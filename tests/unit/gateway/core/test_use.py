@@ -174,6 +174,19 @@ def test_where_nothing_counts_a_bike_that_stands_elsewhere_was_used() -> None:
     assert codes(after(*counted)) == set()
 
 
+def test_a_fix_that_may_be_wrong_by_as_much_as_it_lies_apart_is_no_ride() -> None:
+    here, apart = (
+        structs.replace(bike_report(seq, lat_e7=metres * 90), lock=None) for seq, metres in ((1, 0), (2, 400))
+    )
+    assert apart.fix is not None
+    bad, good = (
+        structs.replace(apart, fix=structs.replace(apart.fix, accuracy_m=accuracy_m))
+        for accuracy_m in (350.0, 250.0)
+    )
+    assert codes(after(here, bad)) == set()
+    assert codes(after(here, good)) == {Reason.RETURNED}
+
+
 def test_one_that_was_lost_and_counts_nothing_may_have_been_anywhere() -> None:
     lost = hear_nothing(after(bike_report(1)), BIKE, BOOT_MS + 3_600_000)
     assert lost is not None

@@ -125,6 +125,29 @@ async def test_a_loss_is_noticed_by_looking_and_another_owners_epoch_is_taken_ov
     assert await bench.beliefs.epoch(7) == "theirs"
 
 
+async def test_what_another_look_has_rebuilt_meanwhile_is_not_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two flows notice the same loss: who is answered last would forget what the first has learned since."""
+    bench = Bench()
+    await bench.beliefs.check(7)
+    bench.store.flush()
+    epoch = bench.store.epoch
+    held: dict[DeviceId, Raised] = {}
+
+    async def answered_late(shard: int) -> str | None:
+        monkeypatch.undo()
+        answer = await epoch(shard)
+        await bench.beliefs.check(shard)
+        held.update(await bench.held((shard, A)))
+        return answer
+
+    monkeypatch.setattr(bench.store, "epoch", answered_late)
+    await bench.beliefs.check(7)
+    assert bench.rebuilt == [7, 7]
+    assert bench.beliefs.cache.get(7, A) is held[A].cached
+
+
 async def test_an_unreachable_store_is_not_an_empty_one() -> None:
     bench = Bench()
     interrupted = bench.store._interruptions

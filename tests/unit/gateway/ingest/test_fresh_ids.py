@@ -217,6 +217,18 @@ async def test_a_lane_that_was_lost_is_left_to_its_next_owner(gateway: FakeGatew
     assert len(gateway.fresh_ids) == 0
 
 
+async def test_a_lane_that_was_lost_and_taken_again_waits_like_any_other(gateway: FakeGateway) -> None:
+    gateway.fresh_ids.drop(shard_of(A))
+    await use(gateway)
+    gateway.interruptions.raise_always("registry.give_public_ids", lambda: StoreUnavailable("away"))
+    with pytest.raises(StoreUnavailable):
+        await gateway.fresh_ids.give()
+    assert len(gateway.fresh_ids) == 1
+    gateway.interruptions.heal()
+    await gateway.fresh_ids.give()
+    assert id_shown(gateway) == "fresh-1"
+
+
 async def test_a_process_that_ends_takes_on_nothing_more(gateway: FakeGateway) -> None:
     await use(gateway, A)
     gateway.fresh_ids.leave()

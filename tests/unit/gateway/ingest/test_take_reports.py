@@ -7,6 +7,7 @@ from firmware_protocol.codec import Encoding
 from firmware_protocol.limits import MAX_RECEIPT_STAMPS
 from firmware_protocol.messages import DeviceId, Report, ReportStamp
 from firmware_protocol.topics import shard_of
+from gateway.core.rebase import rebase
 from gateway.ingest.beliefs import LaneTrouble
 from gateway.ports import StoreUnavailable
 from tests.support.fakes.gateway import FakeGateway
@@ -200,6 +201,21 @@ async def test_a_device_that_sends_only_late_reports_is_named_once(gateway: Fake
     for seq in range(401, 800, 60):
         await gateway.take(arrived(A, bike_report(seq), received_ms=BOOT_MS + (1_000 + seq) * 1000))
     assert gateway.counters.only_late_devices == [A, A]
+
+
+async def test_after_a_stamp_with_two_contents_what_the_store_believes_is_read_anew(
+    gateway: FakeGateway,
+) -> None:
+    """A person has set the numbering back beside this process, and the device counts from 1 again."""
+    for seq in (1, 1_000):
+        await gateway.take(arrived(A, bike_report(seq)))
+    believed = gateway.fake_states.all()[A]
+    gateway.fake_states.put(shard_of(A), A, rebase(believed).after)
+    await gateway.take(arrived(A, bike_report(1, battery_pct=50)))
+    assert [frame.reason for frame in gateway.history.quarantined] == ["stamp_reused"]
+    await gateway.take(arrived(A, bike_report(2, battery_pct=50)))
+    assert gateway.fake_states.all()[A].seq == 2
+    assert gateway.counters.counts["late"] == 0
 
 
 async def test_a_ring_that_drains_beside_new_reports_is_no_alarm(gateway: FakeGateway) -> None:
