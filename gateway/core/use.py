@@ -32,7 +32,7 @@ def use_after(
     lock = report.lock
     if lock is not None:
         openings = lock.openings
-    if state is not None and (openings <= 0 or openings != state.openings or id_no == 0):
+    if state is not None and (openings <= 0 or openings != state.openings):
         was_used = _was_used(state, openings, report.fix)
     number = device.public_id_no
     if number > id_no:
