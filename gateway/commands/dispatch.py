@@ -92,6 +92,7 @@ class Dispatch:
         gone = set(lanes)
         self._to_open -= gone
         self._ports.open.forget_lanes(gone)
+        self._doubtful = {one for one in self._doubtful if self._ports.open.get(one) is not None}
 
     def noticed(self, record: CommandRecord | None = None) -> None:
         """Something was issued: the next turn takes the command that the notice tells, or looks."""
@@ -230,9 +231,9 @@ class Dispatch:
         records = await self._ports.store.reread(sorted(self._doubtful))
         keys = await self._ports.keys.load([record.device_no for record in records.values()])
         for record in records.values():
-            mine = self._ports.lanes.lease_of(shard_of(record.device_id)) == record.lease_no
             held = keys.get(record.device_no)
-            if record.phase is Phase.SENT and mine and held:
+            # Of a lane that was lost nothing is in doubt any more. A session that is down is no loss: the frame waits.
+            if record.phase is Phase.SENT and held and record.command_id in self._doubtful:
                 self._begin(record, signed_frame(record, held[0]))
         self._doubtful.clear()
 
@@ -265,11 +266,9 @@ class Dispatch:
         if flight is None or now_ms >= record.not_after_ms or (claim_is_old and flight.frames == 0):
             one.flight = None
             return
-        if lease_no is None:
-            one.flight = postponed(flight, now_ms)
-            return
+        topic = command_topic(record.device_id)
         tag = None if is_one_shot(record) else record.command_id
-        if not ports.link.publish_command(lane, command_topic(record.device_id), one.frame, tag=tag):
+        if lease_no is None or not ports.link.publish_command(lane, topic, one.frame, tag=tag):
             one.flight = postponed(flight, now_ms)
             return
         again = flight.frames > 0

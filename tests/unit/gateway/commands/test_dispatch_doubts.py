@@ -1,0 +1,44 @@
+"""Claims of which the store's answer was lost."""
+
+import pytest
+
+from gateway.core.command import Phase
+from gateway.ports import StoreUnavailable
+from tests.support.fakes.command_gateway import CommandGateway
+
+
+async def test_a_doubtful_claim_is_published_when_its_lane_can_be_reached_again() -> None:
+    """PostgreSQL and the broker were out of reach at once: the lane is ours all the while, its session is down."""
+    gateway = CommandGateway()
+    command = await gateway.issued(ttl_s=10)
+    gateway.interruptions.raise_always("commands.claim:done", lambda: StoreUnavailable("lost"))
+    with pytest.raises(StoreUnavailable):
+        await gateway.dispatch.turn()
+    gateway.interruptions.heal()
+    held, gateway.link.leases = gateway.link.leases, {}
+    await gateway.wait(500)
+    assert (gateway.phase(command), gateway.link.published) == (Phase.SENT, [])
+    gateway.link.leases = held
+    await gateway.wait(1_500)
+    assert len(gateway.link.published) == 1
+
+
+@pytest.mark.parametrize("point", ["commands.reread", "keys.load"])
+async def test_a_doubtful_claim_whose_lane_is_lost_while_it_is_looked_up_is_left_to_the_next_owner(
+    point: str,
+) -> None:
+    gateway = CommandGateway()
+    command = await gateway.issued()
+    gateway.interruptions.raise_always("commands.claim:done", lambda: StoreUnavailable("lost"))
+    with pytest.raises(StoreUnavailable):
+        await gateway.dispatch.turn()
+    gateway.interruptions.heal()
+
+    def lose() -> None:
+        gateway.dispatch.lanes_lost(range(16))
+        gateway.link.leases = {}
+
+    gateway.interruptions.raise_always(point, lose)
+    await gateway.wait(500)
+    assert gateway.phase(command) is Phase.SENT
+    assert (len(gateway.open), gateway.link.published) == (0, [])
