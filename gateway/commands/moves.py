@@ -105,7 +105,7 @@ def _learn(moved: Mapping[UUID, CommandRecord], told: Mapping[UUID, _Judged], po
         if one is not None and judged.answers and (record is not None or judged.move is None):
             one.answered = word_of(judged.answers[-1])
             # Another may have come while the store worked.
-            one.answers = one.answers[len(judged.answers) :]
+            one.answers = tuple(heard for heard in one.answers if heard not in judged.answers)
             ports.open.answers_told()
 
 

@@ -1,6 +1,8 @@
 """Acks: verified, judged, committed, acknowledged."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID
 
 import pytest
 from msgspec import structs
@@ -8,6 +10,7 @@ from msgspec import structs
 from firmware_protocol.commands import AckResult, CommandKind
 from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.messages import Bolt, Report, Slot
+from gateway.command_ports import CommandRecord, Move
 from gateway.commands.take_acks import take_acks
 from gateway.core.command import Phase
 from gateway.ports import StoreUnavailable
@@ -89,6 +92,29 @@ async def test_an_answer_whose_report_could_not_be_told_is_told_by_itself() -> N
     await gateway.senses(1, 101)
     assert gateway.phase(command) is Phase.CONFIRMED
     assert gateway.story(command).count("device_ack") == 1
+
+
+async def test_an_answer_that_is_heard_while_the_one_before_is_told_is_told_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One moves at a time, as in the process: the second answer waits while the store works on the first."""
+    gateway = CommandGateway()
+    gateway.open.moving = asyncio.Lock()
+    command = await gateway.sent()
+    move = gateway.commands.move
+    second: list[asyncio.Task[None]] = []
+
+    async def move_and_hear(moves: Sequence[Move]) -> Mapping[UUID, CommandRecord]:
+        monkeypatch.undo()
+        moved = await move(moves)
+        second.append(asyncio.create_task(gateway.answer(command, AckResult.EXECUTED)))
+        await asyncio.sleep(0)  # it runs up to the lock
+        return moved
+
+    monkeypatch.setattr(gateway.commands, "move", move_and_hear)
+    await gateway.answer(command, AckResult.ACCEPTED)
+    await second[0]
+    assert gateway.phase(command) is Phase.EXECUTED
 
 
 async def test_it_is_committed_before_it_is_acknowledged() -> None:
