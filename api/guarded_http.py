@@ -8,13 +8,22 @@ from typing import cast
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.problems import MEDIA_TYPE, Problem, problem_body
+from api.problems import MAX_BODY_BYTES, MEDIA_TYPE, Problem, problem_body
 
 MAX_HEAD_BYTES = 16 * 1024
 """Request line and headers: a browser with its cookies sends 2 KiB, proxies allow 8."""
 
 HEAD_WITHIN_S = 10.0
 """From the connection or the first byte of a request to the end of its headers, on the worst mobile network."""
+
+MAX_BODY_BYTES_ON_THE_WIRE = 4 * MAX_BODY_BYTES
+"""With the heads of chunks, what stands behind them, and trailers, which no route reads."""
+
+BODY_WITHIN_S = 30.0
+"""From the end of the headers to the end of the body."""
+
+MAX_WAITING = 100
+"""Requests of one connection behind the one that is answered: browsers and proxies send none."""
 
 TAKEN_WITHIN_S = 30.0
 """For 64 KiB of an answer to leave; who takes none of it for so long is gone."""
@@ -24,6 +33,7 @@ SPARE_FILES = 256
 
 _TOO_LARGE = Problem("head_too_large", 431, f"Request line and headers have at most {MAX_HEAD_BYTES} bytes.")
 _TOO_SLOW = Problem("request_timeout", 408, f"Headers must be complete within {HEAD_WITHIN_S:.0f} s.")
+_BODY_TOO_SLOW = Problem("request_timeout", 408, f"A body must be complete within {BODY_WITHIN_S:.0f} s.")
 _REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large", 408: b"Request Timeout"}
 
 
@@ -38,8 +48,11 @@ class GuardedHttp(HttpToolsProtocol):
     """One connection of the server, as its base class serves it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base
-        self._head_bytes = 0
+        self._part_bytes = 0
+        """Of the head or the body that is coming."""
         self._in_head = True
+        self._in_body = False
+        self._body_deadline: asyncio.TimerHandle | None = None
         self._upgraded = False
         self._deadline: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
@@ -54,6 +67,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_deadline()
+        self._body_ended()
         self._taken()
         if not self._refused:
             super().connection_lost(exc)
@@ -61,10 +75,15 @@ class GuardedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused or self.transport.is_closing():
             return
-        self._head_bytes += len(data)
+        self._part_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+        if self._in_head and self._part_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
+        elif self._in_body and self._part_bytes > MAX_BODY_BYTES_ON_THE_WIRE:
+            # Whoever waits for the body hears that it ended; its bound has refused it long before.
+            self.transport.close()
+        elif self._in_body and self._body_deadline is None:
+            self._body_deadline = self.loop.call_later(BODY_WITHIN_S, self._body_late)
         elif self._deadline is None and not self._is_answering and not self._upgraded:
             # Neither the rest of a body that nobody wants nor empty lines keep a connection open.
             self._expect_head()
@@ -75,12 +94,21 @@ class GuardedHttp(HttpToolsProtocol):
         if self._deadline is None:
             self._expect_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer comes this way too, is read by nobody, and would be kept.
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._in_body = True
         self._forget_deadline()
         # What one read brought may hold many requests; only then is each weighed.
-        large = self._head_bytes > MAX_HEAD_BYTES
-        self._head_bytes = 0
+        large = self._part_bytes > MAX_HEAD_BYTES
+        self._part_bytes = 0
+        if len(self.pipeline) >= MAX_WAITING:
+            self.transport.close()
+            return
         if large and len(self.url) + sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
             return
@@ -102,14 +130,31 @@ class GuardedHttp(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._body_ended()
+        self._part_bytes = 0
         if not self.transport.is_closing():
             super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline:
+            # Its base class reads on after each answer, however many requests still wait.
+            self.flow.pause_reading()
+
     def handle_websocket_upgrade(self) -> None:
-        if not self.transport.is_closing():
-            # From here on the map's own protocol serves the connection: no head will follow.
-            self._upgraded = True
+        if self.transport.is_closing():
+            return
+        # From here on the map's own protocol serves the connection: no head will follow.
+        self._upgraded = True
+        self._body_ended()
+        try:
             super().handle_websocket_upgrade()
+        except Exception:
+            # The new protocol counts as a connection already, and would never hear of its end.
+            for one in [one for one in self.connections if getattr(one, "transport", None) is self.transport]:
+                self.connections.discard(one)
+            self.transport.abort()
+            raise
 
     def _expect_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_WITHIN_S, self._head_late)
@@ -120,6 +165,22 @@ class GuardedHttp(HttpToolsProtocol):
             self._expect_head()
         else:
             self._refuse(_TOO_SLOW)
+
+    def _body_late(self) -> None:
+        self._body_deadline = None
+        if self.flow.read_paused:
+            # It is we who do not read on.
+            self._body_deadline = self.loop.call_later(BODY_WITHIN_S, self._body_late)
+        elif self._is_answering and self.cycle.response_started:
+            self.transport.close()
+        else:
+            self._say(_BODY_TOO_SLOW)
+
+    def _body_ended(self) -> None:
+        self._in_body = False
+        if self._body_deadline is not None:
+            self._body_deadline.cancel()
+            self._body_deadline = None
 
     def _forget_deadline(self) -> None:
         if self._deadline is not None:
@@ -139,8 +200,15 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Says why, unless an answer is under way, and closes."""
+        if self._is_answering:
+            self._forget_deadline()
+            self.transport.close()
+        else:
+            self._say(problem)
+
+    def _say(self, problem: Problem) -> None:
         self._forget_deadline()
-        if not self._is_answering and not self.transport.is_closing():
+        if not self.transport.is_closing():
             body = msgspec.json.encode(problem_body(problem, ""))
             head = b"HTTP/1.1 %d %s\r\n" % (problem.status, _REASONS[problem.status])
             head += b"content-type: %s\r\ncontent-length: %d\r\n" % (MEDIA_TYPE.encode(), len(body))

@@ -31,7 +31,11 @@ class Doors(Struct, frozen=True):
         """Whether a page from there may open a WebSocket; programs that are no browsers name no origin."""
         if origin is None or origin.lower() in self.origins:
             return True
-        parts = urlsplit(origin.lower())
+        try:
+            parts = urlsplit(origin.lower())
+        except ValueError:
+            # Half an address in brackets, say.
+            return False
         return parts.scheme in ("http", "https") and parts.netloc == host.lower() and bool(parts.netloc)
 
     def address(self, peer: str, forwarded: str | None) -> str:

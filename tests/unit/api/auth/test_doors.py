@@ -45,6 +45,8 @@ def test_beyond_loopback_names_are_judged_where_some_are_listed() -> None:
         ("null", False),
         ("", False),
         ("file://", False),
+        ("http://[", False),
+        ("http://a]b", False),
     ],
 )
 def test_pages_of_this_origin_and_listed_ones(origin: str | None, ours: bool) -> None:
