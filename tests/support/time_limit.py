@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+PATIENCE_S = 60.0
+"""Between the limit of a test and the signal, which must not come while the loop itself ends the test."""
+
 Test = Callable[..., Awaitable[None]]
 
 
@@ -23,6 +26,8 @@ def end_in_time(items: Iterable[pytest.Item]) -> None:
         limit_s = _limit_s(item)
         # Hypothesis has the test itself inside; those of one parametrized test share it.
         inside = getattr(getattr(item.obj, "hypothesis", None), "inner_test", None)
+        if inspect.iscoroutinefunction(inside) or inspect.iscoroutinefunction(item.obj):
+            item.add_marker(pytest.mark.timeout(2 * limit_s + PATIENCE_S), append=False)
         if inspect.iscoroutinefunction(inside):
             if not hasattr(inside, "is_bounded"):
                 item.obj.hypothesis.inner_test = _bounded(inside, limit_s)
