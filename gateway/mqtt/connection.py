@@ -123,6 +123,9 @@ class Connection:
         try:
             if not await self._around.may_connect(self):
                 return Ended("the lane is not ours")
+            if not self.wanted.is_set():
+                # Closed while the lease was read: the answer may be older than the loss.
+                return Ended("no longer wanted")
             async with asyncio.timeout(CONNECT_WITHIN_S):
                 link = await self._connect()
                 await asyncio.shield(link.live)
@@ -132,7 +135,9 @@ class Connection:
             self._abandon("no subscription in time")
             return Ended("no subscription in time")
         except OSError as error:
-            return Ended(f"no connection: {error.strerror or type(error).__name__}")
+            reason = f"no connection: {error.strerror or type(error).__name__}"
+            self._abandon(reason)
+            return Ended(reason)
         except asyncio.CancelledError:
             self._abandon("cancelled")
             raise

@@ -47,7 +47,7 @@ class Link(asyncio.BufferedProtocol):
         self.live: asyncio.Future[None] = loop.create_future()
         """Done when the broker granted the subscriptions, or the connection ended before."""
         self.ended: asyncio.Future[Ended] = loop.create_future()
-        """Done when the connection is closed, with the reason."""
+        """Done when the connection is closed, or was given up before there was one, with the reason."""
         self._loop = loop
         self._sink = sink
         self._clock = clock
@@ -63,6 +63,10 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._verdict is not None:
+            # Ended while the socket connected: a CONNECT now would take the session from the lane's new owner.
+            self._transport.abort()
+            return
         if not self._reading:
             self._transport.pause_reading()
         self.session.open(self._clock.monotonic_s())
@@ -91,10 +95,7 @@ class Link(asyncio.BufferedProtocol):
         self.session.close()
         self._transport = None
         reason = f"connection lost: {exc}" if exc else "connection closed by the broker"
-        if not self.ended.done():
-            self.ended.set_result(self._verdict or Ended(reason))
-        if not self.live.done():
-            self.live.set_result(None)
+        self._end(self._verdict or Ended(reason))
 
     # --- called by the gateway -------------------------------------------------------------------
 
@@ -155,14 +156,25 @@ class Link(asyncio.BufferedProtocol):
         self.flush()
         if self._transport is not None:
             self._transport.close()
+        else:
+            self._end(self._verdict)
 
     def abort(self, reason: str) -> None:
         """Closes at once, without a word."""
         self._verdict = self._verdict or Ended(reason)
         if self._transport is not None:
             self._transport.abort()
+        else:
+            self._end(self._verdict)
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _end(self, verdict: Ended) -> None:
+        """Nobody waits for a socket that may never connect: without one the link ends at once."""
+        if not self.ended.done():
+            self.ended.set_result(verdict)
+        if not self.live.done():
+            self.live.set_result(None)
 
     def _tell(self, events: list[Event], size_bytes: int) -> None:
         packets = [event for event in events if type(event) is PublishPacket]

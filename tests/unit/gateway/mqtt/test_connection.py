@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import pytest
 from mqtt5 import PublishPacket
 
 from gateway.clock import SystemClock
@@ -27,9 +29,13 @@ class Lane:
         self.suspicious = False
         self.taken_over = 0
         self.lost_sessions = 0
+        self.lost_while_asking = False
+        """Whether the lane is given away while its lease is read."""
 
     async def may_connect(self, connection: Connection) -> bool:
         self.asked += 1
+        if self.lost_while_asking:
+            connection.close("the lane is not ours")
         answer = self.answers.pop(0) if self.answers else True
         if answer is None:
             raise StoreUnavailable("leases")
@@ -129,3 +135,63 @@ async def test_a_pause_waits_until_the_link_is_live() -> None:
         peer.grants = True
         peer.links[0].transport.abort()
         await until_async(lambda: connection.live and connection.link and not connection.link.reading)
+
+
+class SlowSockets:
+    """The loop's `create_connection` waits for a word before it connects."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.word = asyncio.Event()
+        self.fails = False
+        self._connect = asyncio.get_running_loop().create_connection
+
+    async def create_connection(self, factory: Any, host: str, port: int) -> Any:
+        protocol = factory()
+        self.asked.set()
+        await self.word.wait()
+        if self.fails:
+            raise ConnectionRefusedError
+        return await self._connect(lambda: protocol, host, port)
+
+
+async def test_a_lane_lost_while_its_socket_connects_says_nothing_to_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sockets = SlowSockets()
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", sockets.create_connection)
+    async with connecting(Lane()) as (peer, connection):
+        await sockets.asked.wait()
+        connection.close("the lane is not ours")
+        sockets.word.set()
+        await until_async(lambda: connection.live or connection.link is None)
+        assert not connection.live
+        # A CONNECT would have taken the session from the lane's new owner.
+        await until_async(lambda: peer.links and peer.links[0].closed)
+        assert peer.links[0].heard == []
+        # Wanted again, it connects as ever.
+        connection.wanted.set()
+        await until_async(lambda: connection.live)
+
+
+async def test_nobody_waits_for_a_link_whose_socket_never_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    sockets = SlowSockets()
+    sockets.fails = True
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", sockets.create_connection)
+    async with connecting(Lane()) as (_, connection):
+        await sockets.asked.wait()
+        link = connection.link
+        assert link is not None
+        sockets.word.set()
+        assert "no connection" in (await asyncio.wait_for(link.ended, 5)).reason
+        connection.close("the gateway stops")
+        await until_async(lambda: connection.link is None)
+
+
+async def test_a_lane_lost_while_its_lease_is_read_is_not_connected() -> None:
+    lane = Lane()
+    lane.lost_while_asking = True
+    async with connecting(lane) as (peer, connection):
+        await until_async(lambda: connection.refusal == "no longer wanted" or connection.live)
+        assert not connection.live
+        assert peer.links == []

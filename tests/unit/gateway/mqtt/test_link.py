@@ -1,10 +1,11 @@
 """One connection moves bytes both ways and says how it ended."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
+import pytest
 from mqtt5 import DisconnectPacket, PubAckPacket, PublishPacket
 
 from gateway.clock import SystemClock
@@ -108,6 +109,21 @@ async def test_disconnect_says_goodbye() -> None:
         link.disconnect()
         assert (await link.ended).reason == "disconnected by this gateway"
         await until_async(lambda: peer.links[0].of_type(DisconnectPacket))
+
+
+@pytest.mark.parametrize("end", [Link.disconnect, lambda link: link.abort("given up")])
+async def test_a_link_that_ended_before_its_socket_was_there_never_opens_the_session(
+    end: Callable[[Link], None],
+) -> None:
+    async with mqtt_peer() as peer:
+        session = Session(SessionSpec("one", "", "", ("a/+",)))
+        link = Link(session, 1, Sink(), SystemClock())
+        end(link)
+        assert link.ended.done()
+        assert link.live.done()
+        await asyncio.get_running_loop().create_connection(lambda: link, "127.0.0.1", peer.port)
+        await until_async(lambda: peer.links and (peer.links[0].closed or session.live))
+        assert peer.links[0].heard == []
 
 
 async def test_a_peer_that_closes_or_breaks_the_protocol_ends_the_link() -> None:
