@@ -55,9 +55,20 @@ class SilenceWheel:
 
     def _passed(self, now_ms: int) -> Iterator[Watched]:
         last_tick = now_ms // TICK_MS
-        while self._next_tick <= last_tick:
-            tick = self._ticks.get(self._next_tick)
+        if last_tick < self._next_tick - 1:
+            self._step_back(last_tick)
+        # Not second by second: a clock that is set for the first time steps ahead by fifty years.
+        for number in sorted(number for number in self._ticks if number <= last_tick):
+            self._next_tick = number
+            tick = self._ticks[number]
             while tick:
                 yield tick.pop()
-            self._ticks.pop(self._next_tick, None)
-            self._next_tick += 1
+            del self._ticks[number]
+        self._next_tick = last_tick + 1
+
+    def _step_back(self, present_tick: int) -> None:
+        """The clock was set back. All move with it: nobody waits longer than they would have, and not all come up
+        at once."""
+        step = self._next_tick - present_tick
+        self._ticks = {number - step: tick for number, tick in self._ticks.items()}
+        self._next_tick = present_tick

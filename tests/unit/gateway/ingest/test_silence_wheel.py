@@ -45,3 +45,43 @@ def test_a_dropped_shard_never_comes_up_and_may_be_watched_again() -> None:
     wheel.watch(7, DeviceId("bike-a"), NOW_MS + 6_000)
     assert wheel.is_watched(7, DeviceId("bike-a"))
     assert wheel.take_due(NOW_MS + 8_000, 10) == [(7, DeviceId("bike-a"))]
+
+
+@given(
+    due_s=st.lists(st.integers(1, 100), min_size=1, max_size=20),
+    before_s=st.integers(0, 50),
+    back_s=st.integers(2, 100_000_000),
+)
+def test_a_clock_that_steps_back_keeps_nobody_waiting_longer(
+    due_s: list[int], before_s: int, back_s: int
+) -> None:
+    wheel = SilenceWheel(NOW_MS)
+    waiting = {DeviceId(f"bike-{n}"): one for n, one in enumerate(due_s)}
+    for device_id, one in waiting.items():
+        wheel.watch(7, device_id, NOW_MS + one * 1000)
+    for passed_s in range(110):
+        now_ms = NOW_MS + passed_s * 1000 - (back_s * 1000 if passed_s > before_s else 0)
+        for _, device_id in wheel.take_due(now_ms, 100):
+            due = waiting.pop(device_id)
+            assert due - 2 <= passed_s <= due + 2
+        assert all(due + 2 > passed_s for due in waiting.values())
+    assert not waiting
+
+
+def test_whoever_is_first_watched_after_a_step_back_comes_up_in_time() -> None:
+    wheel = SilenceWheel(NOW_MS)
+    wheel.take_due(NOW_MS, 10)
+    earlier_ms = NOW_MS - 3_600_000
+    wheel.watch(7, DeviceId("bike-a"), earlier_ms + 150_000)
+    assert wheel.take_due(earlier_ms + 160_000, 10) == [(7, DeviceId("bike-a"))]
+
+
+def test_a_step_ahead_of_fifty_years_is_one_step() -> None:
+    """A machine without a battery for its clock starts in 1970; second by second this would take half an hour."""
+    wheel = SilenceWheel(0)
+    wheel.watch(7, DeviceId("bike-a"), 150_000)
+    assert wheel.take_due(NOW_MS, 10) == [(7, DeviceId("bike-a"))]
+    assert wheel.take_due(NOW_MS, 10) == []
+    wheel.watch(7, DeviceId("bike-a"), NOW_MS + 5_000)
+    assert wheel.take_due(NOW_MS + 4_000, 10) == []
+    assert wheel.take_due(NOW_MS + 6_000, 10) == [(7, DeviceId("bike-a"))]
