@@ -16,7 +16,8 @@ class SilenceWheel:
     puts it back with a later time, so a report costs one look into a set."""
 
     def __init__(self, now_ms: int) -> None:
-        self._ticks: dict[int, list[Watched]] = {}
+        self._ticks: dict[int, dict[int, list[DeviceId]]] = {}
+        """By shard within each tick, so that a shard is dropped without looking at devices."""
         self._watched: dict[int, set[DeviceId]] = {}
         self._next_tick = now_ms // TICK_MS
 
@@ -34,24 +35,25 @@ class SilenceWheel:
             devices.add(device_id)
             # One tick later than the time itself, so that it has passed for certain.
             tick = max(due_ms // TICK_MS + 1, self._next_tick)
-            self._ticks.setdefault(tick, []).append((shard, device_id))
+            self._ticks.setdefault(tick, {}).setdefault(shard, []).append(device_id)
 
     def take_due(self, now_ms: int, limit: int) -> list[Watched]:
         """At most `limit` devices whose time has passed; they are no longer watched."""
         due: list[Watched] = []
         for one in self._passed(now_ms):
             shard, device_id = one
-            devices = self._watched.get(shard)
-            if devices is not None and device_id in devices:
-                devices.discard(device_id)
-                due.append(one)
-                if len(due) == limit:
-                    break
+            self._watched[shard].discard(device_id)
+            due.append(one)
+            if len(due) == limit:
+                break
         return due
 
     def drop(self, shard: int) -> None:
-        """The shard is another's now; its devices are skipped when their ticks come."""
-        self._watched.pop(shard, None)
+        """The shard is another's now. Nothing of it stays behind: it would come alive with the device's next watch,
+        and be put back beside it for ever."""
+        if self._watched.pop(shard, None):
+            for tick in self._ticks.values():
+                tick.pop(shard, None)
 
     def _passed(self, now_ms: int) -> Iterator[Watched]:
         last_tick = now_ms // TICK_MS
@@ -60,9 +62,9 @@ class SilenceWheel:
         # Not second by second: a clock that is set for the first time steps ahead by fifty years.
         for number in sorted(number for number in self._ticks if number <= last_tick):
             self._next_tick = number
-            tick = self._ticks[number]
-            while tick:
-                yield tick.pop()
+            for shard, device_ids in self._ticks[number].items():
+                while device_ids:
+                    yield shard, device_ids.pop()
             del self._ticks[number]
         self._next_tick = last_tick + 1
 

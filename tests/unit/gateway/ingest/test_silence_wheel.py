@@ -85,3 +85,19 @@ def test_a_step_ahead_of_fifty_years_is_one_step() -> None:
     wheel.watch(7, DeviceId("bike-a"), NOW_MS + 5_000)
     assert wheel.take_due(NOW_MS + 4_000, 10) == []
     assert wheel.take_due(NOW_MS + 6_000, 10) == [(7, DeviceId("bike-a"))]
+
+
+def test_a_lane_that_comes_and_goes_is_looked_at_once_per_device() -> None:
+    wheel, device_id, now_ms = SilenceWheel(NOW_MS), DeviceId("bike-a"), NOW_MS
+    for _ in range(20):
+        now_ms += 10_000
+        wheel.watch(7, device_id, now_ms + 150_000)
+        wheel.drop(7)
+    wheel.watch(7, device_id, now_ms + 150_000)
+    looks = 0
+    for passed_s in range(1, 1_501):
+        # Heard all the time: always found too early, and put back.
+        for shard, found in wheel.take_due(now_ms + passed_s * 1000, 100):
+            looks += 1
+            wheel.watch(shard, found, now_ms + passed_s * 1000 + 150_000)
+    assert looks <= 10
