@@ -20,6 +20,7 @@ from gateway.stores.history_staging import (
     is_late,
     stamp_of,
     store_staged,
+    wait_for_other_owners,
 )
 from gateway.stores.history_trimming import LOOK_AT_QUARANTINE_EVERY, Trimmed, bound_quarantine, trim
 from gateway.stores.instants import instant
@@ -36,6 +37,11 @@ _NOTHING_TO_JUDGE = Judged(0, ())
 
 MAX_RACES = 3
 """Two owners of one lane file the same stamp in the same instant at most while the lane changes hands."""
+
+STOPPED_AFTER_S = 4.0
+"""Between two statements of a transaction. A process that is stopped there loses its lanes, and its rows must not
+appear once the next owner has looked for them: a lease lasts 10 s and is renewed every 3. And less than the
+`lock_timeout` of who waits for it."""
 
 TRIM_DEADLINE_S = 120.0
 """Dropping a day of a large fleet waits for the readers of that day."""
@@ -128,6 +134,10 @@ class PostgresHistory:
 
 async def _prepare(connection: AsyncConnection) -> None:
     await connection.execute(STAGE_TABLE)
+    milliseconds = str(round(STOPPED_AFTER_S * 1000))
+    await connection.execute(
+        "select set_config('idle_in_transaction_session_timeout', %s, false)", (milliseconds,)
+    )
 
 
 async def _store(connection: QuickConnection, batch: HistoryBatch, rows: _Rows) -> Appended:
@@ -147,6 +157,7 @@ async def _store(connection: QuickConnection, batch: HistoryBatch, rows: _Rows) 
         async with connection.pipeline():
             await connection.execute("begin")
             await store_extras(connection, batch)
+            await wait_for_other_owners(connection, rows.doubtful)
         if fresh:
             await copy_in(connection, _COPY, fresh)
         judged = await store_staged(connection, rows.doubtful) if rows.doubtful else _NOTHING_TO_JUDGE
@@ -166,6 +177,7 @@ async def _store_each(connection: QuickConnection, batch: HistoryBatch, rows: _R
         async with connection.pipeline():
             await connection.execute("begin")
             await store_extras(connection, batch)
+            await wait_for_other_owners(connection, given)
             cursor = await file_each(connection, firsts.values())
         sifted = sift(given, firsts, await cursor.fetchall())
         return await _commit(connection, sifted.judged, [*rows.refused, *sifted.refused])

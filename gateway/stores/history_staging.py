@@ -32,6 +32,13 @@ _EARLIEST_MS, _LATEST_MS = 0, 4_102_444_800_000
 STAGE_TABLE = statement("stage_table")
 LOOKED = statement("stage_looked")
 _INSERT = LOOKED + statement("stage_insert")
+BASIC_LOCK = 0x6C6B6264
+"""Of the pairs of numbers that PostgreSQL locks for whoever asks, those of basic devices: (this, device_no % 64)."""
+
+_LOCKS = 64
+"""However many devices a batch has: the server's table of locks holds some thousands for everybody."""
+
+_LOCK = b"select pg_advisory_xact_lock(%s::int, number) from unnest(%s::int[]) as number"
 _COPY = f"copy latchkey_staging ({COLUMNS}) from stdin (format binary)".encode()
 
 
@@ -58,6 +65,17 @@ def firsts_of(rows: Iterable[HistoryRow]) -> dict[Stamp, HistoryRow]:
     for row in rows:
         firsts.setdefault(stamp_of(row), row)
     return firsts
+
+
+async def wait_for_other_owners(connection: AsyncConnection, rows: Iterable[HistoryRow]) -> None:
+    """Part of the caller's transaction and pipeline, before any row of it: until another transaction that looks
+    for rows of the same basic devices has ended. Two owners of a lane may have the same frame, file it under two
+    times where the device says none, and neither see the row of the other nor meet it in the index. Full devices
+    meet there. Raises psycopg.Error after the `lock_timeout` of the connection."""
+    # In one order, so that two cannot wait for each other.
+    locks = sorted({row.device_no % _LOCKS for row in rows if not row.boot})
+    if locks:
+        await connection.execute(_LOCK, (BASIC_LOCK, locks))
 
 
 async def store_staged(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> Judged:
