@@ -1,14 +1,19 @@
 """When a bike is used, and what the live state keeps of that, so that it is not shown again under the same id."""
 
+from math import cos, radians
+
 from firmware_protocol.messages import Bolt, Fix, Report
 from gateway.core.change import E7_PER_M
 from gateway.core.device import DeviceRecord
 from gateway.core.live_state import UNKNOWN, Claim, LiveState, Presence, Reason
+from geo.point import E7, FULL_TURN_E7
 
 CARRIED_M = 100.0
-"""A bike that counts no openings and stands further from where it stood was ridden, though nobody heard of it."""
+"""A bike that counts no openings and stands further from where it stood, to the north or to the east, was ridden,
+though nobody heard of it."""
 
 _CARRIED_E7 = int(CARRIED_M) * E7_PER_M
+_HALF_TURN_E7 = FULL_TURN_E7 // 2
 _CLOSED = Bolt.CLOSED
 _LOST = Presence.LOST
 _OF_USE = frozenset({Reason.BOLT_NOT_CLOSED, Reason.CLAIMED, Reason.IN_MOTION})
@@ -56,7 +61,10 @@ def _was_used(state: LiveState, openings: int, fix: Fix | None) -> bool:
     if shown is None:
         return state.presence is _LOST
     north_e7, east_e7 = fix.lat_e7 - shown.lat_e7, fix.lon_e7 - shown.lon_e7
-    # Of nearly every report: comparing comes before computing.
+    # Of nearly every report: comparing comes before computing. A degree of longitude is nowhere longer than here.
     if -_CARRIED_E7 <= north_e7 <= _CARRIED_E7 and -_CARRIED_E7 <= east_e7 <= _CARRIED_E7:
         return False
-    return max(abs(north_e7), abs(east_e7)) > _CARRIED_E7 + fix.accuracy_m * E7_PER_M
+    # Across the antimeridian the short way counts.
+    turn_e7 = (east_e7 + _HALF_TURN_E7) % FULL_TURN_E7 - _HALF_TURN_E7
+    east_e7_of_latitude = abs(turn_e7) * cos(radians(shown.lat_e7 / E7))
+    return max(abs(north_e7), east_e7_of_latitude) > _CARRIED_E7 + fix.accuracy_m * E7_PER_M

@@ -1,6 +1,7 @@
 """Nobody is shown a bike under the id it was used under."""
 
 from dataclasses import dataclass, field
+from math import cos, radians
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from gateway.core.device import DeviceModel, DeviceRecord, Status
 from gateway.core.live_state import UNKNOWN, Claim, LiveState, Reason
 from gateway.core.shown_anew import shown_anew, waits_for_its_id
 from gateway.core.silence import hear_nothing
+from gateway.core.use import CARRIED_M
+from geo.point import from_degrees
 from tests.support.fakes.samples import BIKE, BOOT_MS, CABINET, bike_report, cabinet_report
 from tests.unit.gateway.core.test_advance import stamped
 
@@ -185,6 +188,29 @@ def test_a_fix_that_may_be_wrong_by_as_much_as_it_lies_apart_is_no_ride() -> Non
     )
     assert codes(after(here, bad)) == set()
     assert codes(after(here, good)) == {Reason.RETURNED}
+
+
+@given(
+    lat_deg=st.floats(-80, 80),
+    lon_deg=st.floats(-180, 180),
+    metres=st.floats(0, 1_000),
+    bearing=st.sampled_from(("north", "south", "east", "west")),
+    accuracy_m=st.sampled_from((3.0, 20.0)),
+)
+def test_a_hundred_metres_are_as_long_everywhere_on_earth(
+    lat_deg: float, lon_deg: float, metres: float, bearing: str, accuracy_m: float
+) -> None:
+    degrees = metres / 111_195
+    north = {"north": degrees, "south": -degrees}.get(bearing, 0.0)
+    east = {"east": degrees, "west": -degrees}.get(bearing, 0.0) / cos(radians(lat_deg))
+    there = from_degrees(lat_deg + north, (lon_deg + east + 180) % 360 - 180)
+    here, moved = (
+        structs.replace(bike_report(seq), lock=None, fix=Fix(*point, accuracy_m))
+        for seq, point in ((1, from_degrees(lat_deg, lon_deg)), (2, there))
+    )
+    reach_m = CARRIED_M + accuracy_m
+    if not 0.99 * reach_m < metres < 1.01 * reach_m:
+        assert codes(after(here, moved)) == ({Reason.RETURNED} if metres > reach_m else set())
 
 
 def test_one_that_was_lost_and_counts_nothing_may_have_been_anywhere() -> None:
