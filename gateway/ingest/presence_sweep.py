@@ -45,7 +45,9 @@ class _Silent(Struct):
 
     def propose(self, state: LiveState | None) -> Advanced | None:
         advanced = None if state is None else hear_nothing(state, self.model, self.now_ms)
-        self.changed = None if advanced is None else advanced.after.presence
+        self.changed = None
+        if state is not None and advanced is not None and advanced.after.presence is not state.presence:
+            self.changed = advanced.after.presence
         return advanced
 
 
@@ -126,7 +128,9 @@ class PresenceSweep:
         if state is not None:
             due_ms = next_silence_ms(state.heard_at_ms, state.presence, model)
             if due_ms is not None:
-                self._wheel.watch(shard, device_id, due_ms)
+                # A state of a clock that was ahead is not left alone for as long.
+                latest_ms = self._ports.clock.now_ms() + model.lost_after_s * 1000
+                self._wheel.watch(shard, device_id, min(due_ms, latest_ms))
 
     def _count(self, silent: Iterable[_Silent]) -> None:
         changed = [one.changed for one in silent if one.changed is not None]

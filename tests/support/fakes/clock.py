@@ -18,3 +18,9 @@ class FakeClock:
         """Moves time on."""
         assert ms >= 0
         self._now_ms += ms
+
+    def set_back(self, *, ms: int) -> None:
+        """As a machine's wall clock is; the other one never goes back."""
+        assert ms >= 0
+        self._now_ms -= ms
+        self._start_ms -= ms

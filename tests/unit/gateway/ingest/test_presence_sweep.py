@@ -96,3 +96,38 @@ async def test_a_report_that_another_writer_stored_in_between_wins(gateway: Fake
     await gateway.sweep.sweep()
     assert presences(gateway) == {A: Presence.ONLINE}
     assert gateway.counters.counts["quiet"] == 0
+
+
+async def swept(gateway: FakeGateway, *, s: int) -> None:
+    """Time goes on, with the sweeps it has."""
+    for _ in range(s // 10):
+        gateway.clock.advance(ms=10_000)
+        await gateway.sweep.sweep()
+
+
+async def test_a_clock_that_is_set_back_by_an_hour_leaves_no_ghosts(gateway: FakeGateway) -> None:
+    """A speaks once more by the new time, B never again."""
+    started_ms = gateway.clock.now_ms()
+    await gateway.take(
+        arrived(A, bike_report(0), received_ms=started_ms), arrived(B, bike_report(0), received_ms=started_ms)
+    )
+    await swept(gateway, s=60)
+    gateway.clock.set_back(ms=3_600_000)
+    await swept(gateway, s=60)
+    await gateway.take(arrived(A, bike_report(120), received_ms=gateway.clock.now_ms()))
+    assert presences(gateway) == {A: Presence.ONLINE, B: Presence.ONLINE}
+    await swept(gateway, s=350)
+    assert presences(gateway) == {A: Presence.QUIET, B: Presence.QUIET}
+    assert gateway.counters.counts["quiet"] == 2
+    await swept(gateway, s=500)
+    assert presences(gateway) == {A: Presence.LOST, B: Presence.LOST}
+
+
+async def test_a_lane_taken_over_from_a_gateway_whose_clock_was_ahead_has_no_ghosts(
+    gateway: FakeGateway,
+) -> None:
+    await gateway.take(arrived(A, bike_report(7_200), received_ms=gateway.clock.now_ms() + 7_200_000))
+    gateway.restart()
+    await gateway.sweep.take_over(shard_of(A))
+    await swept(gateway, s=1_300)
+    assert presences(gateway) == {A: Presence.LOST}
