@@ -10,30 +10,19 @@ from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.topics import command_topic, shard_of
 from gateway.command_counters import CommandCounters
 from gateway.command_ports import CommandLink, CommandRecord, CommandStore, DeviceKeys, HeldLanes
-from gateway.commands.frames import (
-    is_one_shot,
-    is_sent_once,
-    needs_probe,
-    probe_frame,
-    probe_id,
-    sign_all,
-    signed_frame,
-)
+from gateway.commands.frames import is_one_shot, is_sent_once, sign_all, signed_frame
 from gateway.commands.in_flight import (
     FIRST_REPEAT_MS,
     WATCH_MS,
     Flight,
-    Probe,
     deadline_of,
-    may_send,
-    must_ask,
     next_frame_ms,
     postponed,
 )
 from gateway.commands.moves import MovePorts, Telling, nothing_more, tell, waited_long_enough
 from gateway.commands.open_commands import OpenCommand, OpenCommands
-from gateway.core.command import OUT, Phase
-from gateway.core.device import Quirk, Status
+from gateway.commands.readiness import ReadyPorts, ready_of
+from gateway.core.command import Phase
 from gateway.ports import Clock, Registry
 
 POLL_MS = 1_000
@@ -177,38 +166,11 @@ class Dispatch:
             return
         await ports.registry.load([record.device_id for record in waiting])
         keys = await ports.keys.load([record.device_no for record in waiting])
-        ready = [record for record in waiting if self._is_ready(record, keys.get(record.device_no, ()))]
-        if ready:
-            await self._claim(ready, {record.command_id: keys[record.device_no][0] for record in ready})
-
-    def _is_ready(self, record: CommandRecord, keys: Sequence[DeviceKey]) -> bool:
-        """What is not simply waits, and expires."""
-        ports, now_ms = self._ports, self._ports.clock.now_ms()
-        device, one = ports.registry.known(record.device_id), ports.open.get(record.command_id)
-        if one is None or device is None or device.status is not Status.ACTIVE or not keys:
-            return False
-        if now_ms >= record.not_after_ms or one.record.phase is not Phase.ISSUED:
-            return False
-        model = ports.registry.model(record.model)
-        others = ports.open.of_device(record.device_no)
-        if Quirk.NO_CORRELATION in model.quirks and any(other.record.phase in OUT for other in others):
-            # Its acks name no command: one at a time, so that they can only mean that one.
-            return False
-        if not needs_probe(record, model) or may_send(one.probe, now_ms):
-            return True
-        if must_ask(one.probe, now_ms):
-            self._ask(one, keys[0])
-        self._look_ms = min(self._look_ms, now_ms + POLL_MS // 4)
-        return False
-
-    def _ask(self, one: OpenCommand, key: DeviceKey) -> None:
-        ports, now_ms, record = self._ports, self._ports.clock.now_ms(), one.record
-        topic = command_topic(record.device_id)
-        number = one.probe.number + 1 if one.probe is not None else 1
-        frame = probe_frame(record, number, key)
-        if ports.link.publish_command(shard_of(record.device_id), topic, frame, tag=None):
-            ports.open.asked(probe_id(record, number), record.command_id, Probe(number, now_ms))
-            one.add_line(now_ms, "probed", number=number)
+        ready = ready_of(waiting, keys, ReadyPorts(ports.registry, ports.link, ports.clock, ports.open))
+        if ready.is_asking:
+            self._look_ms = min(self._look_ms, ports.clock.now_ms() + POLL_MS // 4)
+        if found := ready.records:
+            await self._claim(found, {record.command_id: keys[record.device_no][0] for record in found})
 
     async def _claim(self, ready: Sequence[CommandRecord], keys: dict[UUID, DeviceKey]) -> None:
         """SENT is committed before the first byte leaves: a crash in between must look like "maybe sent"."""
