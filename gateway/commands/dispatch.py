@@ -10,12 +10,13 @@ from firmware_protocol.device_key import DeviceKey
 from firmware_protocol.topics import command_topic, shard_of
 from gateway.command_counters import CommandCounters
 from gateway.command_ports import CommandLink, CommandRecord, CommandStore, DeviceKeys, HeldLanes
-from gateway.commands.frames import is_one_shot, is_sent_once, sign_all, signed_frame
+from gateway.commands.frames import is_one_shot, is_sent_once, needs_probe, sign_all, signed_frame
 from gateway.commands.in_flight import (
     FIRST_REPEAT_MS,
     WATCH_MS,
     Flight,
     deadline_of,
+    may_send,
     next_frame_ms,
     postponed,
 )
@@ -226,6 +227,10 @@ class Dispatch:
         lease_no = ports.lanes.lease_of(lane)
         claim_is_old = lease_no is not None and lease_no != record.lease_no
         if flight is None or now_ms >= record.not_after_ms or (claim_is_old and flight.frames == 0):
+            one.flight = None
+            return
+        if needs_probe(record, ports.registry.model(record.model)) and not may_send(one.probe, now_ms):
+            # The claim, or the link, took too long. Recorded as sent it cannot be asked about again: it ends in doubt.
             one.flight = None
             return
         topic = command_topic(record.device_id)
