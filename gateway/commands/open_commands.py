@@ -7,10 +7,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from firmware_protocol.commands import AckResult
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import shard_of
 from gateway.command_ports import CommandRecord, HeardAck, TimelineEntry
-from gateway.commands.in_flight import WATCH_MS, Flight, Probe, deadline_of, next_frame_ms
+from gateway.commands.in_flight import LATE_ANSWERS_MS, WATCH_MS, Flight, Probe, deadline_of, next_frame_ms
 from gateway.core.command import OUT, SETTLED, Phase
 
 AWAITED = OUT | {Phase.UNCONFIRMED}
@@ -50,6 +51,12 @@ class OpenCommand(Struct):
             return end_ms
         frame_ms = next_frame_ms(self.flight)
         return end_ms if frame_ms is None else min(end_ms, frame_ms)
+
+    def is_unanswered(self, now_ms: int) -> bool:
+        """It was sent, and the device's last word on it may still come, whatever its sensors have said meanwhile."""
+        was_sent = self.record.sent_ms is not None
+        said_last = self.answered is not None and self.answered[0] != AckResult.ACCEPTED
+        return was_sent and not said_last and now_ms < self.record.not_after_ms + LATE_ANSWERS_MS
 
     def add_line(self, at_ms: int, what: str, **detail: bool | int | str) -> None:
         self.lines = (*self.lines, TimelineEntry(at_ms, what, self.record.phase, detail))

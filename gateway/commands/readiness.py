@@ -37,14 +37,20 @@ def ready_of(
 ) -> Ready:
     """Of `waiting`; what is not ready simply waits, and expires. Keys by device_no, the newest first."""
     ready: list[CommandRecord] = []
+    spoken_to: set[int] = set()
     is_asking = False
     for record in waiting:
         one, held = ports.open.get(record.command_id), keys.get(record.device_no, ())
         if one is None or not held or not _may_leave(one, ports):
             continue
-        may_leave_now = may_send(one.probe, ports.clock.now_ms())
-        if may_leave_now or not needs_probe(record, ports.registry.model(record.model)):
+        model = ports.registry.model(record.model)
+        is_mute = Quirk.NO_CORRELATION in model.quirks
+        if is_mute and (record.device_no in spoken_to or _is_spoken_to(one, ports)):
+            # Its acks name no command: one at a time, so that they can only mean that one.
+            continue
+        if not needs_probe(record, model) or may_send(one.probe, ports.clock.now_ms()):
             ready.append(record)
+            spoken_to.add(record.device_no)
         else:
             is_asking = True
             _ask(one, held[0], ports)
@@ -55,12 +61,13 @@ def _may_leave(one: OpenCommand, ports: ReadyPorts) -> bool:
     record, device = one.record, ports.registry.known(one.record.device_id)
     if device is None or device.status is not Status.ACTIVE:
         return False
-    if ports.clock.now_ms() >= record.not_after_ms or record.phase is not Phase.ISSUED:
-        return False
-    others = ports.open.of_device(record.device_no)
-    # Acks of such a model name no command: one at a time, so that they can only mean that one.
-    is_mute = Quirk.NO_CORRELATION in ports.registry.model(record.model).quirks
-    return not (is_mute and any(other.record.phase in OUT for other in others))
+    return record.phase is Phase.ISSUED and ports.clock.now_ms() < record.not_after_ms
+
+
+def _is_spoken_to(one: OpenCommand, ports: ReadyPorts) -> bool:
+    """Another order is out, or its answer is: a report may have settled the order before the answer came."""
+    others, now_ms = ports.open.of_device(one.record.device_no), ports.clock.now_ms()
+    return any(other.record.phase in OUT or other.is_unanswered(now_ms) for other in others)
 
 
 def _ask(one: OpenCommand, key: DeviceKey, ports: ReadyPorts) -> None:

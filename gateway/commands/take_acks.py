@@ -157,7 +157,8 @@ def _command_id(heard: HeardAck, ports: AckPorts) -> UUID:
     meant = [
         one.record.command_id
         for one in ports.open.of_device(heard.device.device_no)
-        if one.record.slot == heard.ack.slot and one.record.phase in OUT | {Phase.UNCONFIRMED}
+        if one.record.slot == heard.ack.slot
+        and (one.record.phase in OUT | {Phase.UNCONFIRMED} or one.is_unanswered(heard.received_ms))
     ]
     return meant[0] if len(meant) == 1 else command_id
 

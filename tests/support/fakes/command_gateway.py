@@ -86,6 +86,12 @@ class CommandGateway:
             self.registry, self.keys, self.commands, self.history, self.pubacks, self.counters, self.open
         )
 
+    def another_device(self) -> None:
+        """From here on wishes, words and reports are those of a second bike of the same model."""
+        name = DeviceId("bike-b")
+        self.device = self.registry.register(name, self.device.model, boots=(BOOT,))
+        self.keys.give(self.device.device_no, 1)
+
     # --- the API ---------------------------------------------------------------------------------
 
     def wish(self, kind: CommandKind = CommandKind.UNLOCK, **more: Any) -> Wish:
