@@ -50,6 +50,8 @@ async def order_of(
         now = await device_named(world.devices, name, principal)
         if now != known:
             world.at_hand.doubt(name)
+        if now != known or isinstance(outcome, DeviceChanged):
+            # The live state is read again as well: it may have been behind what the device did for somebody else.
             outcome = await issue(wished(now), world.issuing)
     ordered = _ordered(outcome)
     command = await waited(world, ordered.command, wait_s, is_new=not ordered.repeated)

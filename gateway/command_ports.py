@@ -113,6 +113,8 @@ class NewCommand(Struct, frozen=True):
     """Of the slot, in the state that `openings_before` and `unit_before` are from: the store drops both when a
     one-shot with a higher fence was CONFIRMED, EXECUTED_LATE or ABANDONED in that slot, since they are older."""
     openings_before: int | None = None
+    """None as well when the state was not the live one. A one-shot with a count is not issued on a state that is older
+    than what was CONFIRMED or EXECUTED_LATE in that slot since the device's boot."""
     unit_before: str = ""
 
 
@@ -137,8 +139,9 @@ class SlotBusy(Struct, frozen=True):
 
 
 class DeviceChanged(Struct, frozen=True):
-    """The device is not as the wish knows it: its status, its model, its operator or its boot is another by now.
-    Nothing was issued, and the key stands for nothing: look at the device again."""
+    """The device is not as the wish knows it: its status, its model, its operator or its boot is another by now, or it
+    has opened for a command that is settled and whose effect its live state does not show yet. Nothing was issued, and
+    the key stands for nothing: look at the device, and at its state, again."""
 
 
 IssueOutcome = Issued | KeyReused | SlotBusy | DeviceChanged

@@ -122,7 +122,7 @@ async def test_a_busy_slot_takes_no_second_one_shot_and_uses_up_no_key(world: Wo
     assert (await issued(world, slot=2)).slot == 2
     assert (await issued(world, slot=1, kind=CommandKind.LOCATE)).kind is CommandKind.LOCATE
     await moved(world, unconfirmed, Happening.DONE)
-    outcome = await world.desk.issue(busy)
+    outcome = await world.desk.issue(structs.replace(busy, last_fence=unconfirmed.fence))
     assert isinstance(outcome, Issued)
     assert not outcome.repeated
 
@@ -156,12 +156,39 @@ async def test_a_device_that_is_not_as_it_was_judged_gets_no_command(
 async def test_what_was_seen_before_the_last_execution_is_no_count_to_compare_with(world: World) -> None:
     first = await moved(world, await sent(world), Happening.DONE)
     assert (first.openings_before, first.unit_before) == (41, "unit-1")
-    older = await moved(world, await sent(world, last_fence=first.fence - 1), Happening.DONE)
+    saved = await sent(world, last_fence=first.fence - 1, openings_before=None)
+    assert (saved.openings_before, saved.unit_before) == (None, "")
+    silent = await moved(world, saved, Happening.DEADLINE)
+    given_up = await world.desk.abandon(silent.command_id, world.now_ms(), "staff:ada", "")
+    older = await sent(world, last_fence=given_up.fence - 1)
     assert (older.openings_before, older.unit_before) == (None, "")
-    newer = await sent(world, last_fence=older.fence)
+    newer = await sent(world, slot=3, last_fence=older.fence)
     assert (newer.openings_before, newer.unit_before) == (41, "unit-1")
     other_slot = await issued(world, slot=2)
     assert other_slot.openings_before == 41
+
+
+@pytest.mark.parametrize("happening", [Happening.DONE, Happening.DONE_LATE])
+async def test_what_opened_for_one_opens_for_nobody_else_while_the_live_state_does_not_show_it(
+    world: World, happening: Happening
+) -> None:
+    first = await moved(world, await sent(world), happening)
+    behind = wish(world.device(), world.now_ms(), last_fence=first.fence - 1)
+    assert await world.desk.issue(behind) == DeviceChanged()
+    assert await world.desk.find(behind.command_id) is None
+    # What opens nothing, what was judged by a saved state, and another slot are not kept from anybody.
+    assert (await issued(world, kind=CommandKind.LOCATE)).kind is CommandKind.LOCATE
+    assert (await issued(world, slot=2)).slot == 2
+    shown = await world.desk.issue(structs.replace(behind, last_fence=first.fence))
+    assert isinstance(shown, Issued), "its key was used up, or the fence was not believed"
+    assert not shown.repeated
+
+
+async def test_a_device_that_has_started_anew_may_have_forgotten_what_it_opened(world: World) -> None:
+    first = await moved(world, await sent(world), Happening.DONE)
+    world.reboot()
+    again = await issued(world, last_fence=first.fence - 1)
+    assert (again.boot, again.openings_before) == (BOOT + 1, None)
 
 
 async def test_what_was_sent_cannot_be_taken_back(world: World) -> None:

@@ -172,7 +172,7 @@ COMMAND_PLANTS = (
                 "create index command_one_shot_in_flight on",
             ),
             Edit(
-                "gateway/stores/migrations/0011_quicker_commands.sql",
+                "gateway/stores/migrations/0013_safer_commands.sql",
                 "        on conflict (device_no, slot) where one_shot and settled_at is null do nothing\n",
                 "",
             ),

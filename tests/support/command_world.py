@@ -91,6 +91,9 @@ class World(Protocol):
     def expire_leases(self) -> None:
         """All run out."""
 
+    def reboot(self) -> None:
+        """Every device has the next boot number."""
+
 
 class FakeWorld:
     """In memory."""
@@ -121,6 +124,11 @@ class FakeWorld:
     def expire_leases(self) -> None:
         self.clock.advance(ms=LEASE_MS)
 
+    def reboot(self) -> None:
+        for name, record in self._devices.items():
+            self._devices[name] = structs.replace(record, boot=record.boot + 1)
+        self.fake.devices = {record.device_no: record for record in self._devices.values()}
+
 
 class PostgresWorld:
     """Over one database."""
@@ -147,6 +155,9 @@ class PostgresWorld:
 
     def expire_leases(self) -> None:
         ask(self.dsn, "update lease set expires_at = clock_timestamp() - interval '1 second'")
+
+    def reboot(self) -> None:
+        ask(self.dsn, "update device set boot = boot + 1")
 
     async def close(self) -> None:
         await self.postgres_desk.close()

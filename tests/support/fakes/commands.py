@@ -25,6 +25,7 @@ from tests.support.fakes.interruptions import Interruptions
 from tests.support.fakes.leases import FakeLeases
 
 MAX_WAITING = 1_000
+DONE = frozenset({Phase.CONFIRMED, Phase.EXECUTED_LATE})
 
 
 class FakeCommands:
@@ -162,14 +163,11 @@ class FakeCommands:
                 return SlotBusy(record.command_id, record.phase)
         if _judged_by(self.devices.get(device_no, new.device)) != _judged_by(new.device):
             return DeviceChanged()
-        stale = one_shot and any(
-            record.device_no == device_no
-            and record.slot == new.slot
-            and record.fence > new.last_fence
-            and SAFETY[record.kind] is SafetyClass.ONE_SHOT
-            and record.phase in (Phase.CONFIRMED, Phase.EXECUTED_LATE, Phase.ABANDONED)
-            for record in self.rows.values()
-        )
+        overtaken = self._overtaken(new)
+        done_since = [one for one in overtaken if one.phase in DONE and one.boot == new.device.boot]
+        if one_shot and new.openings_before is not None and done_since:
+            return DeviceChanged()
+        stale = bool(overtaken)
         fence = self.fences[device_no] = self.fences.get(device_no, 0) + 1
         record = self.rows[new.command_id] = CommandRecord(
             command_id=new.command_id,
@@ -198,6 +196,18 @@ class FakeCommands:
         ]
         self._keys[new.requested_by, new.idempotency_key] = (new.request_digest, new.command_id)
         return Issued(record)
+
+    def _overtaken(self, new: NewCommand) -> list[CommandRecord]:
+        """What was done, or may have been, in this place since the state that the wish was judged by."""
+        return [
+            record
+            for record in self.rows.values()
+            if record.device_no == new.device.device_no
+            and record.slot == new.slot
+            and record.fence > new.last_fence
+            and SAFETY[record.kind] is SafetyClass.ONE_SHOT
+            and record.phase in DONE | {Phase.ABANDONED}
+        ]
 
     async def _end(
         self, command_id: UUID, before: Phase, after: Phase, at_ms: int, by: str, why: str

@@ -94,3 +94,22 @@ async def test_one_that_never_stands_still_is_asked_for_later() -> None:
         with pytest.raises(Problem) as later:
             await order_of(old, STAFF, DEVICE, unlock, wait_s=0)
         assert (later.value.status, later.value.retry_after_s) == (503, 1)
+
+
+async def test_one_that_has_opened_for_somebody_else_meanwhile_is_judged_by_a_state_that_shows_it() -> None:
+    async with a_bike() as surface:
+        world = surface.world()
+
+        class Behind:
+            """For the first look the state that was judged by is behind; by the second it has caught up."""
+
+            looks = 0
+
+            async def issue(self, new: NewCommand) -> IssueOutcome:
+                self.looks += 1
+                return DeviceChanged() if self.looks == 1 else await surface.desk.issue(new)
+
+        behind = replace(world, issuing=structs.replace(world.issuing, desk=Behind()))
+        ordered = await order_of(behind, STAFF, DEVICE, unlock, wait_s=0)
+        assert ordered.status == 201
+        assert surface.figures.wishes == {"device_changed": 1, "issued": 1}
