@@ -1,6 +1,7 @@
 """From what somebody wants of a device to the command that stands for it; a refusal is a problem that says why."""
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -10,6 +11,7 @@ from api.problems import Problem
 from api.world import World
 from gateway.command_ports import CommandRecord, DeviceChanged, Issued, IssueOutcome, KeyReused, SlotBusy
 from gateway.commands.issue import RefusedWish, Wish, issue
+from gateway.core.command import Phase
 
 WishFor = Callable[[KnownDevice], Wish]
 """What is wanted of the device that was named. Raises Problem for what cannot be."""
@@ -86,10 +88,15 @@ def _ordered(outcome: IssueOutcome | RefusedWish) -> Ordered:
         case KeyReused(command_id):
             detail = "This Idempotency-Key stands for another wish. Draw a new one for each."
             raise Problem("key_reused", 409, detail, extra={"command_id": str(command_id)})
-        case SlotBusy(command_id, phase):
+        case SlotBusy(UUID() as command_id, Phase() as phase):
             detail = f"An earlier command for this slot is {phase.value}. Wait until it is settled."
             extra = {"command_id": str(command_id), "phase": phase.value}
             raise Problem("slot_busy", 409, detail, extra=extra)
+        case SlotBusy():
+            detail = (
+                "A command that the device was given before it was yours is not settled. Wait until it is."
+            )
+            raise Problem("slot_busy", 409, detail)
         case RefusedWish(reasons):
             detail = "; ".join(one.detail for one in reasons)
             listed = [{"reason": one.reason.value, "detail": one.detail} for one in reasons]

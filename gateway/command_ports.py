@@ -132,10 +132,11 @@ class KeyReused(Struct, frozen=True):
 
 
 class SlotBusy(Struct, frozen=True):
-    """A one-shot for that slot is not settled."""
+    """A one-shot for that slot is not settled. Which one is told to its own operator only: both are None to another,
+    whose device it has become since."""
 
-    command_id: UUID
-    phase: Phase
+    command_id: UUID | None
+    phase: Phase | None
 
 
 class DeviceChanged(Struct, frozen=True):

@@ -197,6 +197,8 @@ def _issue_outcome(row: Sequence[bytes | None]) -> IssueOutcome:
     outcome, told = row
     if outcome == b"device_changed":
         return DeviceChanged()
+    if outcome == b"slot_busy" and told is None:
+        return SlotBusy(None, None)
     if told is None:
         raise StoreUnavailable("the key was forgotten in this very moment")
     command = command_of(told)

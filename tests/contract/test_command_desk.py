@@ -191,6 +191,23 @@ async def test_a_device_that_has_started_anew_may_have_forgotten_what_it_opened(
     assert (again.boot, again.openings_before) == (BOOT + 1, None)
 
 
+async def test_a_slot_is_as_busy_for_whoever_has_the_device_by_now_who_is_not_told_with_what(
+    world: World,
+) -> None:
+    first = await sent(world)
+    before = world.device()
+    world.hand_over()
+    busy = wish(world.device(), world.now_ms())
+    assert await world.desk.issue(busy) == SlotBusy(None, None)
+    assert await world.desk.issue(wish(before, world.now_ms())) == SlotBusy(first.command_id, Phase.SENT)
+    assert (await issued(world, slot=2)).operator_id == 2
+    await moved(world, first, Happening.DEADLINE)
+    await world.desk.abandon(first.command_id, world.now_ms(), "staff:ada", "")
+    outcome = await world.desk.issue(busy)
+    assert isinstance(outcome, Issued), "its key was used up"
+    assert not outcome.repeated
+
+
 async def test_what_was_sent_cannot_be_taken_back(world: World) -> None:
     command = await issued(world)
     at_ms = world.now_ms()

@@ -13,7 +13,7 @@ from firmware_protocol.commands import CommandKind
 from gateway.command_ports import Issued, SlotBusy
 from gateway.ports import StoreUnavailable
 from gateway.stores.command_desk import PostgresCommandDesk
-from tests.support.command_world import PostgresWorld, surely, wish
+from tests.support.command_world import DEVICE_ID, OTHER_ID, PostgresWorld, sent, surely, wish
 from tests.support.stored import CABINET, ask, register
 
 
@@ -81,6 +81,24 @@ async def test_batches_that_name_the_same_devices_in_other_orders_never_wait_for
     ]
     assert ask(database, "select count(*) from audit") == [(200,)]
     await other.close()
+
+
+async def test_a_device_that_changed_hands_holds_up_nobody(postgres: PostgresWorld, database: str) -> None:
+    """It has an order that is not settled in each of two slots: both are asked for, as many as are issued side by side,
+    and another device's order between them."""
+    for slot in (1, 2):
+        await sent(postgres, slot=slot)
+    ask(database, "insert into operator (operator_id, name) values (2, 'two')")
+    ask(database, "update device set operator_id = 2 where device_id = %s", (DEVICE_ID,))
+    device, other = postgres.device(), postgres.device(OTHER_ID)
+    async with asyncio.timeout(4):  # PostgreSQL itself would end a statement after eight
+        busy = [asyncio.create_task(postgres.desk.issue(wish(device, postgres.now_ms(), slot=1)))]
+        await asyncio.sleep(0)
+        busy.append(asyncio.create_task(postgres.desk.issue(wish(device, postgres.now_ms(), slot=2))))
+        await asyncio.sleep(0)
+        outcome = await postgres.desk.issue(wish(other, postgres.now_ms()))
+        assert isinstance(outcome, Issued)
+        assert await asyncio.gather(*busy) == [SlotBusy(None, None)] * 2
 
 
 async def test_one_that_cannot_be_issued_spoils_it_for_nobody(postgres: PostgresWorld) -> None:

@@ -94,6 +94,9 @@ class World(Protocol):
     def reboot(self) -> None:
         """Every device has the next boot number."""
 
+    def hand_over(self) -> None:
+        """Every device is operator 2's now."""
+
 
 class FakeWorld:
     """In memory."""
@@ -125,8 +128,13 @@ class FakeWorld:
         self.clock.advance(ms=LEASE_MS)
 
     def reboot(self) -> None:
-        for name, record in self._devices.items():
-            self._devices[name] = structs.replace(record, boot=record.boot + 1)
+        self._change(lambda record: structs.replace(record, boot=record.boot + 1))
+
+    def hand_over(self) -> None:
+        self._change(lambda record: structs.replace(record, operator_id=2))
+
+    def _change(self, changed: Callable[[DeviceRecord], DeviceRecord]) -> None:
+        self._devices = {name: changed(record) for name, record in self._devices.items()}
         self.fake.devices = {record.device_no: record for record in self._devices.values()}
 
 
@@ -158,6 +166,10 @@ class PostgresWorld:
 
     def reboot(self) -> None:
         ask(self.dsn, "update device set boot = boot + 1")
+
+    def hand_over(self) -> None:
+        ask(self.dsn, "insert into operator (operator_id, name) values (2, 'two')")
+        ask(self.dsn, "update device set operator_id = 2")
 
     async def close(self) -> None:
         await self.postgres_desk.close()

@@ -1,10 +1,11 @@
 -- What a command must not do to somebody else: open what has opened for another a moment ago, as long as the state that
--- it was judged by does not show that yet.
+-- it was judged by does not show that yet; and keep everybody waiting for a slot of a device that changed hands.
 
 -- One command into being, or the reason why not: key, fence, command, story. Answers with one of issued, repeated,
--- key_reused, slot_busy, and with the command that this is about; or with device_changed: the device is not as whoever
--- judged it knew it (its status, its model, whose it is, or its boot, by which it would refuse the command), or has
--- opened since for somebody whose command is settled already, while the state that was judged still shows it closed.
+-- key_reused, slot_busy, and with the command that this is about (with none when that is of another operator, who had the
+-- device before); or with device_changed: the device is not as whoever judged it knew it (its status, its model, whose it
+-- is, or its boot, by which it would refuse the command), or has opened since for somebody whose command is settled
+-- already, while the state that was judged still shows it closed.
 create or replace function latchkey_issue_command(
     asked command, asked_status smallint, asked_key text, asked_digest bytea, asked_at timestamptz,
     out outcome text, out answer command
@@ -27,10 +28,13 @@ begin
     loop
         if asked.one_shot then
             select * into answer from command
-            where device_no = asked.device_no and slot = asked.slot and one_shot and settled_at is null
-                -- A device that changed hands is another device to whoever had it.
-                and operator_id = asked.operator_id;
+            where device_no = asked.device_no and slot = asked.slot and one_shot and settled_at is null;
             if found then
+                -- The index below knows no operators, and neither may this look: the loop would never end. Whoever has the
+                -- device now is not told what was ordered by whoever had it then.
+                if answer.operator_id <> asked.operator_id then
+                    answer := null;
+                end if;
                 -- The key stands for nothing: asked again later, it may be answered otherwise.
                 delete from command_key where principal = asked.requested_by and key = asked_key;
                 outcome := 'slot_busy';

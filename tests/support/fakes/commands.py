@@ -160,6 +160,8 @@ class FakeCommands:
         for record in self.rows.values() if one_shot else ():
             same = record.device_no == device_no and record.slot == new.slot and record.phase not in SETTLED
             if same and SAFETY[record.kind] is SafetyClass.ONE_SHOT:
+                if record.operator_id != new.device.operator_id:
+                    return SlotBusy(None, None)
                 return SlotBusy(record.command_id, record.phase)
         if _judged_by(self.devices.get(device_no, new.device)) != _judged_by(new.device):
             return DeviceChanged()

@@ -13,7 +13,7 @@ from api.problems import Problem
 from api.world import World
 from firmware_protocol.commands import CommandKind
 from gateway.command_ports import DeviceChanged, IssueOutcome, NewCommand
-from gateway.commands.issue import Wish
+from gateway.commands.issue import Wish, issue
 from gateway.core.device import Status
 from tests.unit.api.routes.test_commands import DEVICE, a_bike
 from tests.unit.api.surface import Surface
@@ -113,3 +113,13 @@ async def test_one_that_has_opened_for_somebody_else_meanwhile_is_judged_by_a_st
         ordered = await order_of(behind, STAFF, DEVICE, unlock, wait_s=0)
         assert ordered.status == 201
         assert surface.figures.wishes == {"device_changed": 1, "issued": 1}
+
+
+async def test_nobody_is_told_what_was_ordered_by_whoever_had_the_device_before() -> None:
+    async with a_bike() as surface:
+        mine = surface.truth.registered[0]
+        theirs = KnownDevice(structs.replace(mine.record, operator_id=2), mine.model)
+        await issue(structs.replace(unlock(theirs), requested_by="staff:bob"), surface.world().issuing)
+        with pytest.raises(Problem) as busy:
+            await order_of(surface.world(), STAFF, DEVICE, unlock, wait_s=0)
+        assert (busy.value.status, busy.value.kind, busy.value.extra) == (409, "slot_busy", {})
