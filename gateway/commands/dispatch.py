@@ -70,6 +70,7 @@ class Dispatch:
         self._look_ms = 0
         self._reconcile_ms = 0
         self._sweep_ms: float = 0
+        self._turned_ms = 0
 
     def lanes_taken(self, lanes: Iterable[int]) -> None:
         """They are ours: what is open there is read in the next turn."""
@@ -103,7 +104,11 @@ class Dispatch:
 
     async def turn(self) -> None:
         """Everything that is due. Raises StoreUnavailable; frames that may leave have left all the same."""
-        is_sweep = self._ports.clock.now_ms() >= self._sweep_ms
+        now_ms = self._ports.clock.now_ms()
+        if now_ms < self._turned_ms:
+            self._clock_went_back(self._turned_ms - now_ms)
+        self._turned_ms = now_ms
+        is_sweep = now_ms >= self._sweep_ms
         if is_sweep:
             self._repeat_frames()
         await self._open_lanes()
@@ -117,6 +122,16 @@ class Dispatch:
         """What no move has written yet, before the process ends. Raises StoreUnavailable."""
         tellings = {one.record.command_id: nothing_more for one in self._ports.open if one.lines}
         await tell(tellings, self._moving)
+
+    def _clock_went_back(self, ms: int) -> None:
+        """Whatever was planned by it would else wait until it is as late again as it was."""
+        self._look_ms = self._reconcile_ms = 0
+        self._sweep_ms = 0
+        for one in self._ports.open:
+            if one.flight is not None:
+                one.flight = structs.replace(one.flight, first_ms=one.flight.first_ms - ms)
+            if one.probe is not None:
+                one.probe = structs.replace(one.probe, asked_ms=one.probe.asked_ms - ms)
 
     # --- lanes -----------------------------------------------------------------------------------
 

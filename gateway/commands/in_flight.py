@@ -72,12 +72,13 @@ class Probe(Struct, frozen=True, gc=False):
 
 
 def may_send(probe: Probe | None, now_ms: int) -> bool:
-    """The probe was answered, and is fresh; counted from the question, not from the answer."""
-    return probe is not None and probe.answered and now_ms - probe.asked_ms < PROBE_FRESH_MS
+    """The probe was answered, and is fresh; counted from the question, not from the answer. One that was asked after
+    now is not: the clock was put back, and nobody knows how old it is."""
+    return probe is not None and probe.answered and 0 <= now_ms - probe.asked_ms < PROBE_FRESH_MS
 
 
 def must_ask(probe: Probe | None, now_ms: int) -> bool:
     """A (new) probe is due: there is none, or it was answered too long ago, or not at all."""
-    if probe is None:
+    if probe is None or now_ms < probe.asked_ms:
         return True
     return now_ms - probe.asked_ms >= (PROBE_FRESH_MS if probe.answered else PROBE_AGAIN_MS)
