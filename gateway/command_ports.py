@@ -210,8 +210,9 @@ class CommandStore(Protocol):
         whether anything is claimed; not where nothing can be."""
 
     async def move(self, moves: Sequence[Move]) -> Mapping[UUID, CommandRecord]:
-        """Those that moved, as they are now; the others were moved by someone else. One transaction, with
-        timeline, incidents and NOTIFY `lk_settled`. Committed on return."""
+        """Those that moved, as they are now; the others were moved by someone else, or are to be ABANDONED though
+        they were issued less than a day ago by the store's clock. One transaction, with timeline, incidents and NOTIFY
+        `lk_settled`. Committed on return."""
 
     async def reread(self, command_ids: Sequence[UUID]) -> Mapping[UUID, CommandRecord]:
         """As they are now."""

@@ -35,6 +35,9 @@ RECONCILE_MS = 10_000
 SWEEP_MS = 250
 """Between two walks over all that is open: what is new has its first copy and its deadline later than that."""
 
+GIVE_UP_MS = 60_000
+"""Between two looks for what has been silent for a day; the store says no while its own clock does not say so."""
+
 SWEPT_PER_MS = 100
 """A fleet of 100,000 that fell silent is walked over once a second, which takes a tenth of it."""
 
@@ -69,6 +72,7 @@ class Dispatch:
         """Claimed, perhaps: the store's answer was lost."""
         self._look_ms = 0
         self._reconcile_ms = 0
+        self._give_up_ms = 0
         self._sweep_ms: float = 0
         self._turned_ms = 0
 
@@ -125,7 +129,7 @@ class Dispatch:
 
     def _clock_went_back(self, ms: int) -> None:
         """Whatever was planned by it would else wait until it is as late again as it was."""
-        self._look_ms = self._reconcile_ms = 0
+        self._look_ms = self._reconcile_ms = self._give_up_ms = 0
         self._sweep_ms = 0
         for one in self._ports.open:
             if one.flight is not None:
@@ -263,10 +267,14 @@ class Dispatch:
         """Deadlines, and lines that nothing else has written."""
         now_ms = self._ports.clock.now_ms()
         tellings: dict[UUID, Telling] = {}
+        gives_up = now_ms >= self._give_up_ms
+        if gives_up:
+            self._give_up_ms = now_ms + GIVE_UP_MS
         for one in self._ports.open:
             record = one.record
             end = deadline_of(record.phase, record.issued_ms, record.not_after_ms)
-            if end is not None and end[0] <= now_ms:
+            is_over = end is not None and end[0] <= now_ms
+            if is_over and (gives_up or record.phase is not Phase.UNCONFIRMED):
                 tellings[record.command_id] = partial(waited_long_enough, now_ms)
             elif one.lines and now_ms - one.lines[0].at_ms >= POLL_MS:
                 tellings[record.command_id] = nothing_more

@@ -40,8 +40,8 @@ class MovePorts(Struct, frozen=True):
 
 
 async def tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
-    """Committed on return. Commands must be known to `ports.open`; what is told twice changes nothing.
-    Raises StoreUnavailable: tell the same again."""
+    """Committed on return, but for what is given up before its day is over by the store's clock. Commands must be known
+    to `ports.open`; what is told twice changes nothing. Raises StoreUnavailable: tell the same again."""
     if tellings:
         # An ack and the report after it arrive at once: judged side by side, one of them would be judged again.
         async with ports.open.moving:
@@ -58,10 +58,14 @@ async def _tell(tellings: Mapping[UUID, Telling], ports: MovePorts) -> None:
         left = [move.command_id for move in moves if move.command_id not in moved]
         if not left:
             return
-        for record in (await ports.store.reread(left)).values():
+        records = await ports.store.reread(left)
+        for record in records.values():
             if ports.open.get(record.command_id) is not None:
                 ports.open.learn(record)
-        remaining = {command_id: remaining[command_id] for command_id in left}
+        # One that nobody else has moved is not to be moved yet, by the clock of the store.
+        judged_at = {move.command_id: move.from_revision for move in moves}
+        unmoved = {one for one in left if one in records and records[one].revision == judged_at[one]}
+        remaining = {command_id: remaining[command_id] for command_id in left if command_id not in unmoved}
     raise StoreUnavailable("commands keep moving while they are judged")
 
 

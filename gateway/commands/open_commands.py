@@ -12,7 +12,7 @@ from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import shard_of
 from gateway.command_ports import CommandRecord, HeardAck, TimelineEntry
 from gateway.commands.in_flight import LATE_ANSWERS_MS, WATCH_MS, Flight, Probe, deadline_of, next_frame_ms
-from gateway.core.command import OUT, SETTLED, Phase
+from gateway.core.command import OUT, SETTLED, Happening, Phase
 
 AWAITED = OUT | {Phase.UNCONFIRMED}
 """Sent, and not settled."""
@@ -43,10 +43,11 @@ class OpenCommand(Struct):
 
     @property
     def due_ms(self) -> float:
-        """When its next frame may leave or waiting ends; infinity for a settled one."""
+        """When its next frame may leave or waiting ends; infinity for a settled one, and for one that only waits to be
+        given up, which need not be to the minute."""
         record = self.record
         end = deadline_of(record.phase, record.issued_ms, record.not_after_ms)
-        end_ms = inf if end is None else end[0]
+        end_ms = inf if end is None or end[1] is Happening.ABANDON else end[0]
         if self.flight is None or record.phase is not Phase.SENT:
             return end_ms
         frame_ms = next_frame_ms(self.flight)

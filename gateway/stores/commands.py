@@ -104,8 +104,9 @@ class PostgresCommands:
         return sorted(claimed, key=lambda command: (command.issued_ms, command.command_id))
 
     async def move(self, moves: Sequence[Move]) -> Mapping[UUID, CommandRecord]:
-        """Those that moved, as they are now; the others were moved by someone else. At most one move of a command
-        in a call. `settled_ms` is the time of the last entry. Committed on return. Raises StoreUnavailable."""
+        """Those that moved, as they are now; the others were moved by someone else, or are given up before a day
+        has passed by the database's clock. At most one move of a command in a call. `settled_ms` is the time of the
+        last entry. Committed on return. Raises StoreUnavailable."""
         if not moves:
             return {}
         asked = [_Judged(move, move.entries[-1].at_ms if move.to in SETTLED else None) for move in moves]

@@ -169,6 +169,27 @@ async def test_an_unconfirmed_one_stays_open_until_it_is_settled(world: World) -
     assert (await moved(world, command, Happening.DONE)).phase is Phase.CONFIRMED
 
 
+async def test_silence_is_given_up_after_a_day_by_the_clock_of_the_store(world: World) -> None:
+    silent = await moved(world, await sent(world), Happening.DEADLINE)
+    tomorrow_ms = world.now_ms() + 25 * 3_600_000
+    assert await world.store.move([step(silent, Happening.ABANDON, tomorrow_ms)]) == {}
+    assert await world.store.reread([silent.command_id]) == {silent.command_id: silent}
+    yesterday_ms = world.now_ms() - 25 * 3_600_000
+    older = await moved(world, await sent(world, slot=2, issued_ms=yesterday_ms), Happening.DEADLINE)
+    assert (await moved(world, older, Happening.ABANDON)).phase is Phase.ABANDONED
+
+
+async def test_what_a_person_gave_up_today_still_tells_what_came_of_it(world: World) -> None:
+    silent = await moved(world, await sent(world), Happening.DEADLINE)
+    given_up = await world.desk.abandon(silent.command_id, world.now_ms(), "staff:ada", "it is shut")
+    late = TimelineEntry(world.now_ms(), "incident", Phase.ABANDONED, {"kind": "executed_after_all"})
+    told = await world.store.move(
+        [Move(given_up.command_id, given_up.revision, None, Phase.ABANDONED, [late])]
+    )
+    assert told[given_up.command_id].phase is Phase.ABANDONED
+    assert (await world.desk.timeline(given_up.command_id))[-1] == late
+
+
 async def test_an_incident_is_kept_once_with_its_move(postgres: PostgresWorld, database: str) -> None:
     command = await sent(postgres)
     now_ms = postgres.now_ms()

@@ -1,5 +1,6 @@
 -- What a command must not do to somebody else: open what has opened for another a moment ago, as long as the state that
--- it was judged by does not show that yet; and keep everybody waiting for a slot of a device that changed hands.
+-- it was judged by does not show that yet; keep everybody waiting for a slot of a device that changed hands; and free its
+-- slot because the clock of a gateway is wrong.
 
 -- One command into being, or the reason why not: key, fence, command, story. Answers with one of issued, repeated,
 -- key_reused, slot_busy, and with the command that this is about (with none when that is of another operator, who had the
@@ -84,4 +85,48 @@ begin
     values (asked.operator_id, asked.command_id, asked_at, 'requested', 'issued', '{}'),
            (asked.operator_id, asked.command_id, asked.issued_at, 'issued', 'issued',
             jsonb_build_object('fence', asked.fence));
+end $$;
+
+-- Each command moves from the revision it was judged at, or not at all; and nobody's is given up for its silence before a
+-- day has passed by this clock, whatever that of a gateway says.
+create or replace function latchkey_move_commands(asked jsonb) returns setof text language plpgsql as $$
+declare
+    one record;
+    moved command;
+    told text;
+begin
+    for one in
+        select move.* , judged.settled_ms
+        from jsonb_to_recordset(asked) as judged (move jsonb, settled_ms bigint),
+            jsonb_to_record(judged.move) as move (
+                command_id uuid, from_revision int, "to" text, reason text, entries jsonb, incidents jsonb)
+        -- In one order, so that two movers cannot wait for each other.
+        order by move.command_id
+    loop
+        update command
+        set phase = one."to", revision = command.revision + 1,
+            reason = case when one.reason = '' then command.reason else one.reason end,
+            settled_at = coalesce(command.settled_at, latchkey_instant(one.settled_ms))
+        where command.command_id = one.command_id and command.revision = one.from_revision
+            and (one."to" <> 'abandoned' or command.phase = 'abandoned'
+                or command.issued_at <= clock_timestamp() - interval '24 hours')
+        returning command.* into moved;
+        continue when not found;
+        insert into command_event (operator_id, command_id, at, what, phase, detail)
+        select moved.operator_id, moved.command_id, latchkey_instant(entry.at_ms), entry.what, entry.phase, entry.detail
+        from jsonb_to_recordset(one.entries) as entry (at_ms bigint, what text, phase text, detail jsonb);
+        if one.incidents <> '[]' then
+            insert into incident (operator_id, device_no, kind, at, command_id, detail)
+            select found.operator_id, found.device_no, found.kind, latchkey_instant(found.at_ms), found.command_id,
+                   found.detail
+            from jsonb_to_recordset(one.incidents) as found (
+                operator_id int, device_no int, kind text, at_ms bigint, command_id uuid, detail jsonb)
+            on conflict (command_id, kind) where command_id is not null do nothing;
+        end if;
+        told := latchkey_command_json(moved);
+        if moved.settled_at is not null or moved.phase = 'unconfirmed' then
+            perform latchkey_tell_command('lk_settled', moved.command_id, told);
+        end if;
+        return next told;
+    end loop;
 end $$;

@@ -43,10 +43,11 @@ NOW_MS = BOOT_MS + 30_000
 class CommandGateway:
     """One gateway that holds every lane, and an API beside it."""
 
-    def __init__(self, model: str = "bike") -> None:
+    def __init__(self, model: str = "bike", *, database_clock: FakeClock | None = None) -> None:
+        """One clock for all, unless the database has one of its own."""
         self.interruptions = Interruptions()
         self.clock = FakeClock(NOW_MS)
-        self.commands = FakeCommands(self.clock, interruptions=self.interruptions)
+        self.commands = FakeCommands(database_clock or self.clock, interruptions=self.interruptions)
         self.registry = FakeRegistry((*MODELS, ODD, MUTE, MUTE_LOCKER), self.interruptions)
         self.device = self.registry.register(DeviceId("bike-a"), model, boots=(BOOT,))
         self.keys = FakeDeviceKeys(self.interruptions)

@@ -25,6 +25,7 @@ from tests.support.fakes.interruptions import Interruptions
 from tests.support.fakes.leases import FakeLeases
 
 MAX_WAITING = 1_000
+DAY_MS = 24 * 3_600_000
 DONE = frozenset({Phase.CONFIRMED, Phase.EXECUTED_LATE})
 
 
@@ -125,11 +126,7 @@ class FakeCommands:
 
     async def move(self, moves: Sequence[Move]) -> Mapping[UUID, CommandRecord]:
         await self._interruptions.point("commands.move")
-        moved = {
-            move.command_id: self._move(move)
-            for move in moves
-            if move.command_id in self.rows and self.rows[move.command_id].revision == move.from_revision
-        }
+        moved = {move.command_id: self._move(move) for move in moves if self._may_move(move)}
         await self._interruptions.point("commands.move:done")
         return moved
 
@@ -220,6 +217,13 @@ class FakeCommands:
             entry = TimelineEntry(at_ms, after.value, after, {"by": by, "why": why})
             self._move(Move(command_id, record.revision, None, after, (entry,), reason=after.value))
         return self.rows[command_id]
+
+    def _may_move(self, move: Move) -> bool:
+        record = self.rows.get(move.command_id)
+        if record is None or record.revision != move.from_revision:
+            return False
+        gives_up = move.to is Phase.ABANDONED and record.phase is not Phase.ABANDONED
+        return not gives_up or self._clock.now_ms() - record.issued_ms >= DAY_MS
 
     def _may_claim(self, command_id: UUID, owner: str, leases: Mapping[int, int]) -> bool:
         record = self.rows.get(command_id)

@@ -3,7 +3,8 @@
 from firmware_protocol.commands import CommandKind
 from gateway.commands.in_flight import Probe, may_send, must_ask
 from gateway.core.command import Phase
-from tests.support.fakes.command_gateway import CommandGateway
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.command_gateway import NOW_MS, CommandGateway
 
 HOUR_MS = 3_600_000
 
@@ -60,3 +61,38 @@ def test_an_answer_that_is_from_after_now_is_not_fresh() -> None:
     assert not may_send(asked, 9_999)
     assert must_ask(asked, 9_999)
     assert must_ask(Probe(1, asked_ms=10_000), 9_999)
+
+
+async def test_a_clock_that_is_a_day_ahead_gives_up_nobodys_order() -> None:
+    """Only this machine's clock; the database's says that it was ordered a few seconds ago."""
+    gateway = CommandGateway(database_clock=FakeClock(NOW_MS))
+    command = await gateway.sent()
+    gateway.clock.advance(ms=25 * HOUR_MS)
+    for _ in range(8):
+        await gateway.wait(300)
+    assert gateway.phase(command) is Phase.UNCONFIRMED
+
+
+async def test_an_order_that_may_not_be_given_up_yet_keeps_no_other_waiting_and_the_store_not_busy() -> None:
+    gateway = CommandGateway(database_clock=FakeClock(NOW_MS))
+    await gateway.sent()
+    gateway.clock.advance(ms=25 * HOUR_MS)
+    await gateway.wait(300)
+    await gateway.wait(300)
+    gateway.interruptions.passed.clear()
+    for _ in range(8):
+        await gateway.wait(300)
+    assert gateway.interruptions.passed.count("commands.move") == 0
+    assert gateway.dispatch.next_due_ms() > gateway.clock.now_ms()
+
+
+async def test_an_order_that_was_not_given_up_by_a_wrong_clock_is_given_up_after_a_day() -> None:
+    database = FakeClock(NOW_MS)
+    gateway = CommandGateway(database_clock=database)
+    command = await gateway.sent()
+    gateway.clock.advance(ms=25 * HOUR_MS)
+    await gateway.wait(300)
+    await gateway.wait(300)
+    database.advance(ms=25 * HOUR_MS)
+    await gateway.wait(61_000)
+    assert gateway.phase(command) is Phase.ABANDONED
