@@ -58,6 +58,8 @@ class _Sorted(Struct):
 
 async def take_acks(batch: Sequence[ArrivedAck], ports: AckPorts) -> None:
     """Moves what the acks are about, then acknowledges them. Raises StoreUnavailable: give the same batch again."""
+    # Of a lane that was lost while the batch was in hand whoever has it now hears the ack again.
+    batch = [arrived for arrived in batch if arrived.lane in ports.open.lanes]
     devices = await _devices(batch, ports.registry)
     keys = await ports.keys.load([device.device_no for device in devices.values()])
     sorted_ = _verify(batch, devices, keys)
@@ -67,7 +69,7 @@ async def take_acks(batch: Sequence[ArrivedAck], ports: AckPorts) -> None:
         await ports.history.append(HistoryBatch((), (), sorted_.refused))
         for frame in sorted_.refused:
             ports.counters.ack_refused(frame.where.partition(":")[0])
-    ports.link.acknowledge([arrived.delivery for arrived in batch])
+    ports.link.acknowledge([arrived.delivery for arrived in batch if arrived.lane in ports.open.lanes])
 
 
 async def _tell(by_command: Mapping[UUID, Sequence[HeardAck]], ports: AckPorts) -> None:
@@ -134,11 +136,18 @@ async def _match(found: _Sorted, ports: AckPorts) -> dict[UUID, list[HeardAck]]:
     """Acks by the command they are about; those of no command of their device are refused."""
     matched = [(_command_id(heard, ports), heard) for heard in found.heard]
     unknown = sorted({command_id for command_id, _ in matched if ports.open.get(command_id) is None})
+    named = {(command_id, heard.device.device_no) for command_id, heard in matched}
     for record in (await ports.store.reread(unknown)).values() if unknown else ():
-        ports.open.learn(record)
+        # What a device says of another one's order is no reason to remember that; nor would one of a lane that was
+        # lost meanwhile ever be forgotten here.
+        is_its_own = (record.command_id, record.device_no) in named
+        if is_its_own and shard_of(record.device_id) in ports.open.lanes:
+            ports.open.learn(record)
     by_command: dict[UUID, list[HeardAck]] = {}
     for command_id, heard in matched:
         one = ports.open.get(command_id)
+        if heard.arrived.lane not in ports.open.lanes:
+            continue
         if one is not None and one.record.device_no == heard.device.device_no:
             by_command.setdefault(command_id, []).append(heard)
         elif not ports.open.probe_answered(command_id, heard.device.device_id):

@@ -87,9 +87,8 @@ class CommandGateway:
             self.registry, self.keys, self.commands, self.history, self.pubacks, self.counters, self.open
         )
 
-    def another_device(self) -> None:
-        """From here on wishes, words and reports are those of a second bike of the same model."""
-        name = DeviceId("bike-b")
+    def another_device(self, name: DeviceId) -> None:
+        """From here on wishes, words and reports are those of this bike of the same model."""
         self.device = self.registry.register(name, self.device.model, boots=(BOOT,))
         self.keys.give(self.device.device_no, 1)
 

@@ -1,7 +1,7 @@
 """Models whose acks name no command: what they say can only mean one."""
 
 from firmware_protocol.commands import AckResult, CommandKind
-from firmware_protocol.messages import Bolt
+from firmware_protocol.messages import Bolt, DeviceId
 from gateway.command_ports import CommandRecord
 from gateway.core.command import Phase
 from tests.support.fakes.command_gateway import CommandGateway
@@ -27,7 +27,7 @@ async def test_of_two_that_are_issued_at_once_one_leaves() -> None:
 async def test_two_devices_of_such_a_model_do_not_wait_for_each_other() -> None:
     gateway = CommandGateway("mute")
     first = await gateway.issued()
-    gateway.another_device()
+    gateway.another_device(DeviceId("bike-b"))
     second = await gateway.issued()
     gateway.dispatch.noticed()
     await gateway.dispatch.turn()
