@@ -37,7 +37,8 @@ from firmware_protocol.topics import SHARDS, shard_of
 from gateway.clock import SystemClock
 from gateway.commands.issue import IssuePorts
 from gateway.core.live_state import LiveState
-from gateway.ports import ChangeFeed, Clock, LiveStates
+from gateway.feed_port import ChangeFeed
+from gateway.ports import Clock, LiveStates
 from gateway.rates import LocalRateLimits
 from gateway.stores.api_keys import PostgresApiKeys
 from gateway.stores.audit import PostgresAudit

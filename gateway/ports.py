@@ -283,18 +283,3 @@ class LiveStates(Protocol):
     async def beat(self, epochs: Mapping[int, str]) -> None:
         """Appends a part without changes to the feed of every shard that was silent for a while, so that its
         readers know the owner lives. Raises FeedEpochLost, StoreUnavailable."""
-
-
-class ChangeFeed(Protocol):
-    """The reading side of the feed. Take the position first, then fill, then follow from that position:
-    an entry whose revision is not above the one already held changes nothing."""
-
-    async def position(self, shard: int) -> FeedPosition:
-        """Where the feed stands. Raises FeedEpochLost (no epoch yet, or none any more), StoreUnavailable."""
-
-    async def fill(self, shard: int, cursor: int = 0) -> FillPage:
-        """Some hundreds of devices. Raises StoreUnavailable."""
-
-    async def follow(self, positions: Mapping[int, FeedPosition], wait_ms: int) -> Sequence[FeedPart]:
-        """Waits for the first change after any of the positions, at most `wait_ms`; empty then.
-        Raises FeedGap (nothing of that answer counts), StoreUnavailable."""

@@ -8,7 +8,8 @@ from math import inf
 from api.live.fleet_view import FleetView, Succession
 from firmware_protocol.messages import DeviceId
 from gateway.core.feed import FeedEntry, FeedGap, FeedPart, FeedPosition
-from gateway.ports import ChangeFeed, Clock, FeedEpochLost, StoreUnavailable
+from gateway.feed_port import ChangeFeed
+from gateway.ports import Clock, FeedEpochLost, StoreUnavailable
 
 STALE_AFTER_S = 3.0
 """Longer than any pause of a healthy Redis, shorter than a person waits for a bike to move."""

@@ -29,7 +29,7 @@ class _Written(Struct, frozen=True):
 
 
 class RedisChangeFeed:
-    """Implements `ports.ChangeFeed`. Takes a link of its own: a read that waits holds up all behind it."""
+    """Implements `feed_port.ChangeFeed`. Takes a link of its own: a read that waits holds up all behind it."""
 
     def __init__(self, link: RedisLink) -> None:
         self._link = link

@@ -9,7 +9,8 @@ from msgspec import structs
 
 from firmware_protocol.messages import DeviceId
 from gateway.core.feed import FeedEntry, FeedPosition
-from gateway.ports import ChangeFeed, FeedEpochLost, FeedGap, LiveStates, ShardSteps, Step
+from gateway.feed_port import ChangeFeed
+from gateway.ports import FeedEpochLost, FeedGap, LiveStates, ShardSteps, Step
 from gateway.stores import live_states
 from gateway.stores.change_feed import RedisChangeFeed
 from gateway.stores.live_states import RedisLiveStates

@@ -38,7 +38,7 @@ class _Shard:
 
 
 class FakeLiveStates:
-    """Implements `ports.LiveStates` and `ports.ChangeFeed`."""
+    """Implements `ports.LiveStates` and `feed_port.ChangeFeed`."""
 
     def __init__(self, interruptions: Interruptions | None = None) -> None:
         self._shards: dict[int, _Shard] = {}
