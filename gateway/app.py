@@ -138,7 +138,9 @@ async def drain(gateway: Gateway) -> None:
     await _within(DRAIN_HELLOS_WITHIN_S, gateway.hellos.drained.wait())
     await _within(FINISH_COMMANDS_WITHIN_S, gateway.commands.finished())
     if drained:
-        saving = save_states(sorted(gateway.keeper.held), gateway.beliefs, gateway.stores.history)
+        saving = save_states(
+            sorted(gateway.keeper.held), gateway.beliefs, gateway.stores.history, gateway.clock.now_ms()
+        )
         await _within(SAVE_WITHIN_S, saving)
     lanes = frozenset(gateway.keeper.held)
     gateway.sessions.leave(lanes, "stopping")

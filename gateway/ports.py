@@ -136,6 +136,8 @@ class LastReport(Struct, frozen=True, gc=False):
 
     device_no: int
     state: LiveState
+    taken_ms: int
+    """Whatever the state does not know of was received then or later, by the clock that dates reports (Unix ms)."""
 
 
 class HistoryBatch(Struct, frozen=True):

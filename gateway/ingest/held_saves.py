@@ -17,20 +17,20 @@ class HeldSaves:
     """What is held when the process dies is not missing: a rebuild reads newer history too."""
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[CachedState, LiveState]] = {}
+        self._held: dict[int, tuple[CachedState, LastReport]] = {}
         self._since_ms = 0
 
-    def hold(self, cached: CachedState, state: LiveState, now_ms: int) -> None:
-        """Of one device the newest counts."""
+    def hold(self, cached: CachedState, state: LiveState, *, taken_ms: int, now_ms: int) -> None:
+        """Of one device the newest counts. It may be written long after it was taken: when somebody is heard again."""
         if not self._held:
             self._since_ms = now_ms
-        self._held[cached.device_no] = cached, state
+        self._held[cached.device_no] = cached, LastReport(cached.device_no, state, taken_ms)
 
     def due(self, now_ms: int) -> list[LastReport]:
         """What to write now; the same again until it is `written`."""
         if len(self._held) < MANY and now_ms - self._since_ms < HOLD_MS:
             return []
-        return [LastReport(device_no, state) for device_no, (_, state) in self._held.items()]
+        return [last for _, last in self._held.values()]
 
     def written(self, last_reports: Iterable[LastReport]) -> None:
         """They are committed."""

@@ -37,10 +37,11 @@ async def rebase_device(
     if device is None:
         raise UnknownDevice(device_id)
     shard = shard_of(device_id)
+    taken_ms = await registry.time_ms()
     cached = (await beliefs.look_up({device_id: (shard, device.device_no)}))[device_id]
     await beliefs.advance({device_id: _Rebased(shard, cached)})
     if cached.state is None:
         raise UnknownDevice(device_id)
     # A rebuild must not bring the old stamp back.
-    last_reports = [LastReport(device.device_no, cached.state)]
+    last_reports = [LastReport(device.device_no, cached.state, taken_ms)]
     await history.append(HistoryBatch(rows=(), doubtful=(), last_reports=last_reports))

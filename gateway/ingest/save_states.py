@@ -10,8 +10,8 @@ MAX_SAVED = 2_000
 """Rows per transaction: a drain can stop between any two."""
 
 
-async def save_states(shards: Iterable[int], beliefs: Beliefs, history: HistoryStore) -> int:
-    """Writes `last_report` of every cached device that changed since; returns how many.
+async def save_states(shards: Iterable[int], beliefs: Beliefs, history: HistoryStore, now_ms: int) -> int:
+    """Writes `last_report` of every cached device that changed since, as of `now_ms` (Unix ms); returns how many.
     Raises StoreUnavailable: nothing is lost then, a rebuild only reads more history."""
     saved = 0
     for shard in shards:
@@ -19,7 +19,7 @@ async def save_states(shards: Iterable[int], beliefs: Beliefs, history: HistoryS
         waiting = iter(list(unsaved(beliefs.cache.of_shard(shard))))
         while some := list(islice(waiting, MAX_SAVED)):
             states = [(one, one.state) for one in some if one.state is not None]
-            last_reports = [LastReport(one.device_no, state) for one, state in states]
+            last_reports = [LastReport(one.device_no, state, now_ms) for one, state in states]
             await history.append(HistoryBatch(rows=(), doubtful=(), last_reports=last_reports))
             for one, state in states:
                 one.saved_revision = state.revision

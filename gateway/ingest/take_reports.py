@@ -143,7 +143,9 @@ class TakeReports:
                 cached.units = reports.units
             if reports.saved is not None:
                 cached.saved_at_ms = now_ms
-                self._saves.hold(cached, reports.saved, now_ms)
+                # Of before this batch, whose reports only history has.
+                taken_ms = min(one.received_ms for one in reports.stamped)
+                self._saves.hold(cached, reports.saved, taken_ms=taken_ms, now_ms=now_ms)
 
     def _count(self, filing: Filing, announced: int, receipted: int) -> None:
         advanced = repeated = late = 0

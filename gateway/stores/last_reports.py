@@ -25,7 +25,8 @@ MAX_ROWS_PER_DEVICE = 256
 of these say is whole; only how long a reason has stood may come out younger."""
 
 MARGIN_S = 900
-"""A state was saved up to a minute after it was taken, behind a backlog of minutes."""
+"""What the saved state does not know of was received after it was taken, by clocks that may disagree, or waited in a
+backlog of minutes when a drain took it."""
 
 DEADLINE_S = 60.0
 """A shard of a million devices' fleet."""

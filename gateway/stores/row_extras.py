@@ -87,6 +87,7 @@ async def _save_last_reports(connection: AsyncConnection, saved: Iterable[LastRe
         "device_nos": list(newest),
         "revisions": [last.state.revision for last in newest.values()],
         "states": [_encode(last.state) for last in newest.values()],
+        "taken_ms": [last.taken_ms for last in newest.values()],
     }
     await connection.execute(_LAST_REPORT_UPSERT, arguments)
 

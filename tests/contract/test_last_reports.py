@@ -18,7 +18,7 @@ from gateway.stores.history import PostgresHistory
 from gateway.stores.last_reports import PostgresLastReports
 from gateway.stores.registry import PostgresRegistry
 from tests.contract.test_registry import StillClock
-from tests.support.stored import BIKE, DAY_MS, NOW_MS, a_row, ask, register
+from tests.support.stored import BIKE, DAY_MS, NOW_MS, a_row, register
 
 NAMES = [DeviceId(f"bike-{n}") for n in range(12)]
 SHARD = shard_of(NAMES[0])
@@ -50,11 +50,6 @@ async def fleet(dsn: str) -> Mapping[DeviceId, DeviceRecord]:
     return records
 
 
-def backdate_saves(dsn: str) -> None:
-    """As if the states had been saved when they were true, not now."""
-    ask(dsn, "update last_report set saved_at = to_timestamp(%s)", [NOW_MS // 1000 + 60])
-
-
 @pytest.mark.parametrize("seed", range(5))
 async def test_what_is_rebuilt_is_what_was_believed(database: str, seed: int) -> None:
     """States saved at any moment, or never; reports late, out of order, in any batches."""
@@ -72,11 +67,12 @@ async def test_what_is_rebuilt_is_what_was_believed(database: str, seed: int) ->
             outcome = apply_report(state, device, BIKE, structs.replace(stamped, received_ms=received_ms))
             if isinstance(outcome, Advanced):
                 state = outcome.after
-            saved = [LastReport(device.device_no, state)] if state and chance.random() < 0.2 else []
+            saved = (
+                [LastReport(device.device_no, state, received_ms)] if state and chance.random() < 0.2 else []
+            )
             await history.append(HistoryBatch((), [row], last_reports=saved))
         if state is not None:
             believed[name] = state
-    backdate_saves(database)
     rebuilt: dict[DeviceId, LiveState] = {}
     store = PostgresLastReports(database, {"bike-1": BIKE}.__getitem__)
     for shard in range(16):

@@ -115,9 +115,15 @@ async def test_sightings_keep_the_order_of_commits_and_are_not_doubled(
 async def test_the_newest_state_of_a_device_is_saved(history: PostgresHistory, database: str) -> None:
     newer, older = structs.replace(STATE, revision=8), structs.replace(STATE, revision=2)
     await history.append(
-        batch(last_reports=[LastReport(1, newer), LastReport(1, STATE), LastReport(2, STATE)])
+        batch(
+            last_reports=[
+                LastReport(1, newer, NOW_MS),
+                LastReport(1, STATE, NOW_MS),
+                LastReport(2, STATE, NOW_MS),
+            ]
+        )
     )
-    await history.append(batch(last_reports=[LastReport(1, older)]))
+    await history.append(batch(last_reports=[LastReport(1, older, NOW_MS)]))
     saved = ask(database, "select device_no, revision, state from last_report order by 1")
     assert [(no, revision) for no, revision, _ in saved] == [(1, 8), (2, 5)]
     assert msgpack.decode(saved[0][2], type=LiveState) == newer
@@ -127,7 +133,7 @@ async def test_all_of_it_is_in_one_transaction(history: PostgresHistory, databas
     """The staged part fails last; nothing of the batch may be there then."""
     ask(database, "drop table history_late cascade")
     whole = HistoryBatch(
-        [a_row(1)], [a_row(2)], [POISON], [UnitSighting("u", 1, 1, NOW_MS)], [LastReport(1, STATE)]
+        [a_row(1)], [a_row(2)], [POISON], [UnitSighting("u", 1, 1, NOW_MS)], [LastReport(1, STATE, NOW_MS)]
     )
     with pytest.raises(StoreUnavailable):
         await history.append(whole)

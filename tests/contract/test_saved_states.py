@@ -14,7 +14,7 @@ async def test_a_saved_state_is_read_as_it_was_and_an_absent_one_is_absent(datab
     register(database, "bike-a", "bike-b")
     history, pool = PostgresHistory(database), ReadingPool(database)
     await pool.open()
-    await history.append(HistoryBatch((), (), last_reports=[LastReport(1, STATE)]))
+    await history.append(HistoryBatch((), (), last_reports=[LastReport(1, STATE, NOW_MS)]))
     states = PostgresSavedStates(pool)
     assert await states.saved(1) == STATE
     assert await states.saved(2) is None

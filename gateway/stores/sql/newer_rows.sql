@@ -14,7 +14,7 @@ cross join lateral (
          from report
          where report.device_no = base.device_no
            -- What was received since then happened at most the late window before; the margin is for clocks that
-           -- disagree and for the age of a state when it was saved.
+           -- disagree and for what waited long before it was stored.
            and report.at >= base.since - make_interval(secs => %(margin_s)s + %(late_s)s)
            and report.received_at >= base.since - make_interval(secs => %(margin_s)s)
          order by report.boot desc, report.seq desc

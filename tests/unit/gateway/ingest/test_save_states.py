@@ -7,7 +7,7 @@ from firmware_protocol.topics import SHARDS
 from gateway.ingest import save_states as module
 from gateway.ingest.save_states import save_states
 from tests.support.fakes.gateway import FakeGateway
-from tests.support.fakes.samples import arrived, bike_report
+from tests.support.fakes.samples import BOOT_MS, arrived, bike_report
 
 
 async def test_a_drain_saves_every_changed_state_in_bounded_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,9 +16,9 @@ async def test_a_drain_saves_every_changed_state_in_bounded_batches(monkeypatch:
     names = [f"bike-{number}" for number in range(5)]
     gateway.register(names)
     await gateway.take(*(arrived(DeviceId(name), bike_report(1)) for name in names))
-    assert await save_states(range(SHARDS), gateway.beliefs, gateway.history) == 5
+    assert await save_states(range(SHARDS), gateway.beliefs, gateway.history, BOOT_MS) == 5
     saved = [last.state for _, last in sorted(gateway.history.last_reports.items())]
     assert saved == [gateway.fake_states.all()[DeviceId(name)] for name in names]
-    assert await save_states(range(SHARDS), gateway.beliefs, gateway.history) == 0
+    assert await save_states(range(SHARDS), gateway.beliefs, gateway.history, BOOT_MS) == 0
     await gateway.take(arrived(DeviceId(names[0]), bike_report(2)))
-    assert await save_states(range(SHARDS), gateway.beliefs, gateway.history) == 1
+    assert await save_states(range(SHARDS), gateway.beliefs, gateway.history, BOOT_MS) == 1
