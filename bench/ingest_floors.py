@@ -103,6 +103,8 @@ async def _script_floor(url: str, redis_pid: int, *, steps_per_shard: int, round
     states = RedisLiveStates(link)
     prepared = [_steps(number, steps_per_shard) for number in range(rounds)]
     for shard in range(SHARDS):
+        if (standing := await states.epoch(shard)) is not None:
+            await states.give_up(shard, standing)
         await states.rebuild(shard, _EPOCH, {})
     before, before_cpu_s = processes.cpu_s(redis_pid), time.process_time()
     for shards in prepared:

@@ -269,7 +269,11 @@ class LiveStates(Protocol):
         """The shard's feed epoch, or None when there is none or Redis changed its run id."""
 
     async def rebuild(self, shard: int, epoch: str, states: Mapping[DeviceId, LiveState]) -> None:
-        """Replaces the shard's states and starts the epoch, atomically for readers."""
+        """Replaces the states of a lost shard and starts the epoch, atomically for readers. Raises StoreUnavailable,
+        and changes nothing, where the shard has an epoch: another rebuilt it meanwhile."""
+
+    async def give_up(self, shard: int, epoch: str) -> None:
+        """Takes the shard for lost, if this epoch still stands. Raises StoreUnavailable."""
 
     async def load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
         """Absent devices are missing in the answer. Raises StoreUnavailable."""

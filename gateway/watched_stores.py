@@ -79,6 +79,9 @@ class WatchedLiveStates:
     async def rebuild(self, shard: int, epoch: str, states: Mapping[DeviceId, LiveState]) -> None:
         await self._watch.call("rebuild", self._live_states.rebuild(shard, epoch, states))
 
+    async def give_up(self, shard: int, epoch: str) -> None:
+        await self._watch.call("give_up", self._live_states.give_up(shard, epoch))
+
     async def load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
         return await self._watch.call("load", self._live_states.load(by_shard))
 

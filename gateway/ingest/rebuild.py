@@ -25,8 +25,8 @@ class RebuildPorts(Struct, frozen=True):
 
 
 async def rebuild_shard(shard: int, ports: RebuildPorts) -> str:
-    """Replaces whatever Redis holds of the shard and starts a new feed epoch, which it returns.
-    Raises StoreUnavailable; the shard then still counts as lost."""
+    """Replaces whatever Redis holds of a lost shard and starts a new feed epoch, which it returns. Raises
+    StoreUnavailable; the shard then still counts as lost, or another rebuilt it while PostgreSQL was read."""
     now_ms = ports.clock.now_ms()
     states: dict[DeviceId, LiveState] = {}
     for device, known in await ports.last_reports.of_shard(shard):

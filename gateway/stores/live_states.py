@@ -31,10 +31,16 @@ REBUILD_EXPIRES_S = 600
 LOST = -1
 """What the script answers when the epoch is not the expected one."""
 
+BEGUN_ALREADY = 0
+"""What the script answers when there is an epoch where none was."""
+
 _REVISION_BYTES = 8
 _revision = struct.Struct(">Q").pack
-_ADVANCE = resources.files(__package__).joinpath("lua/advance.lua").read_text(encoding="utf-8")
-_BEAT = resources.files(__package__).joinpath("lua/beat.lua").read_text(encoding="utf-8")
+_SCRIPTS = resources.files(__package__).joinpath("lua")
+_ADVANCE, _BEAT, _BEGIN, _GIVE_UP = (
+    _SCRIPTS.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    for name in ("advance", "beat", "begin", "give_up")
+)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LiveState).decode
 
@@ -61,6 +67,8 @@ class RedisLiveStates:
         self._link = link
         self._advance_digest = link.add_script(_ADVANCE)
         self._beat_digest = link.add_script(_BEAT)
+        self._begin_digest = link.add_script(_BEGIN)
+        self._give_up_digest = link.add_script(_GIVE_UP)
         self._keys: dict[int, ShardKeys] = {}
         self._run_of: dict[int, str] = {}
         """The server life in which this process last found or began the shard's epoch."""
@@ -77,7 +85,8 @@ class RedisLiveStates:
         return epoch.decode()
 
     async def rebuild(self, shard: int, epoch: str, states: Mapping[DeviceId, LiveState]) -> None:
-        """Replaces the shard's states and starts the epoch, atomically for readers."""
+        """Replaces the states of a lost shard and starts the epoch, atomically for readers. Raises StoreUnavailable,
+        and changes nothing, where the shard has an epoch: another rebuilt it meanwhile."""
         keys = self._keys_of(shard)
         run_id = await self._link.ready()
         fresh = f"{keys.tag}:fresh:{epoch}"
@@ -86,19 +95,18 @@ class RedisLiveStates:
             filling: list[Command] = [("HSET", fresh, *values), ("EXPIRE", fresh, REBUILD_EXPIRES_S)]
             for reply in await self._link.execute(filling):
                 no_error(reply)
-        put: list[Command] = [("RENAME", fresh, keys.live), ("PERSIST", keys.live)]
-        switch: list[Command] = [
-            ("MULTI",),
-            *(put if states else [("DEL", keys.live)]),
-            ("MSET", keys.epoch, epoch, keys.run, run_id, keys.count, 0),
-            # Wakes the readers that wait for the next change: they see another epoch and fill again.
-            ("XADD", keys.feed, "*", "n", 0, "k", 0, "e", epoch, "b", _encode(())),
-            ("EXEC",),
-        ]
-        replies = await self._link.execute(switch)
-        for reply in [*replies, *_list(no_error(replies[-1]))]:
-            no_error(reply)
+        places = (keys.epoch, keys.run, keys.count, keys.feed, keys.live, fresh)
+        begin = ("EVALSHA", self._begin_digest, len(places), *places, epoch, run_id, len(states))
+        (reply,) = await self._run_harmless([begin])
+        if no_error(reply) == BEGUN_ALREADY:
+            raise StoreUnavailable(f"Redis: shard {shard:02x} was rebuilt by another meanwhile")
         self._run_of[shard] = run_id
+
+    async def give_up(self, shard: int, epoch: str) -> None:
+        """Takes the shard for lost, if this epoch still stands. Raises StoreUnavailable."""
+        call = ("EVALSHA", self._give_up_digest, 1, self._keys_of(shard).epoch, epoch)
+        (reply,) = await self._run_harmless([call])
+        no_error(reply)
 
     async def load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
         """Absent devices are missing in the answer. Raises StoreUnavailable."""
@@ -145,14 +153,17 @@ class RedisLiveStates:
             keys = self._keys_of(shard)
             told = (keys.epoch, keys.count, keys.feed, epoch, FEED_KEEPS_MS, FEED_SILENT_MS)
             calls.append(("EVALSHA", self._beat_digest, 3, *told))
-        replies = await self._link.execute(calls)
-        if any(_is_unknown_script(reply) for reply in replies):
-            # To say twice that we live does no harm.
-            await self._link.load_scripts()
-            replies = await self._link.execute(calls)
-        for shard, reply in zip(epochs, replies, strict=True):
+        for shard, reply in zip(epochs, await self._run_harmless(calls), strict=True):
             if no_error(reply) == LOST:
                 raise FeedEpochLost(shard)
+
+    async def _run_harmless(self, calls: Sequence[Command]) -> list[Reply]:
+        """Scripts that may run twice: those the server does not know are loaded, and all are called again."""
+        replies = await self._link.execute(calls)
+        if any(_is_unknown_script(reply) for reply in replies):
+            await self._link.load_scripts()
+            replies = await self._link.execute(calls)
+        return replies
 
     def _call(self, part: ShardSteps) -> Command:
         keys = self._keys_of(part.shard)

@@ -146,6 +146,7 @@ async def test_a_rebuilt_shard_is_a_gap(ends: Feed) -> None:
     for shard in (7, 8):
         await ends.states.rebuild(shard, "e", {})
     positions = {shard: await ends.feed.position(shard) for shard in (7, 8)}
+    await ends.states.give_up(7, "e")
     await ends.states.rebuild(7, "other", {A: state(A, 1)})
     with pytest.raises(FeedGap) as gap:
         await ends.feed.follow(positions, 1_000)

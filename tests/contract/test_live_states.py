@@ -76,9 +76,31 @@ async def test_a_step_from_another_revision_changes_nothing_and_the_others_go_on
 async def test_a_rebuild_replaces_everything_of_its_shard_only(live_states: LiveStates) -> None:
     await live_states.rebuild(7, "old", {A: state(A, 1), B: state(B, 1)})
     await live_states.rebuild(8, "old", {C: state(C, 1)})
+    await live_states.give_up(7, "old")
     await live_states.rebuild(7, "new", {A: state(A, 9)})
     assert await live_states.load({7: [A, B], 8: [C]}) == {A: state(A, 9), C: state(C, 1)}
     assert [await live_states.epoch(7), await live_states.epoch(8)] == ["new", "old"]
+
+
+async def test_an_epoch_that_is_given_up_is_lost_and_another_is_not(live_states: LiveStates) -> None:
+    await live_states.rebuild(7, "e", {A: state(A, 1)})
+    await live_states.give_up(7, "before")
+    assert await live_states.epoch(7) == "e"
+    await live_states.give_up(7, "e")
+    assert await live_states.epoch(7) is None
+    with pytest.raises(FeedEpochLost):
+        await live_states.advance([ShardSteps(7, "e", [Step(A, 1, state(A, 2), True)])])
+
+
+async def test_a_late_rebuild_by_the_owner_before_leaves_the_shard_as_it_is(live_states: LiveStates) -> None:
+    """It found the shard lost and read PostgreSQL for long; another owner rebuilt the shard and went on."""
+    await live_states.rebuild(7, "of the owner", {A: state(A, 5)})
+    await live_states.advance([ShardSteps(7, "of the owner", [Step(A, 5, state(A, 6), True)])])
+    for read in ({A: state(A, 5)}, {}):
+        with pytest.raises(StoreUnavailable):
+            await live_states.rebuild(7, "late", read)
+    assert await live_states.load({7: [A]}) == {A: state(A, 6)}
+    assert await live_states.epoch(7) == "of the owner"
 
 
 async def test_a_walk_gives_every_state(live_states: LiveStates) -> None:

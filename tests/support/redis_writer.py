@@ -28,6 +28,8 @@ class RedisWriter:
             states = {
                 one.device_id: live_state(1, one) for one in entries if shard_of(one.device_id) == shard
             }
+            if (standing := await self._states.epoch(shard)) is not None:
+                await self._states.give_up(shard, standing)
             await self._states.rebuild(shard, epoch, states)
 
     async def put(self, device_id: DeviceId, after: MapEntry | None, *, frame: bytes = b"") -> None:

@@ -13,6 +13,7 @@ from gateway.ports import (
     FillPage,
     ShardSteps,
     StatePage,
+    StoreUnavailable,
 )
 from tests.support.fakes.interruptions import Interruptions
 
@@ -67,11 +68,18 @@ class FakeLiveStates:
 
     async def rebuild(self, shard: int, epoch: str, states: Mapping[DeviceId, LiveState]) -> None:
         await self._interruptions.point("live_states.rebuild")
+        if self._shard(shard).epoch is not None:
+            raise StoreUnavailable(f"shard {shard:02x} was rebuilt by another meanwhile")
         fresh = _Shard()
         fresh.epoch = epoch
         fresh.states = dict(states)
         self._shards[shard] = fresh
         await self._interruptions.point("live_states.rebuild:done")
+
+    async def give_up(self, shard: int, epoch: str) -> None:
+        await self._interruptions.point("live_states.give_up")
+        if self._shard(shard).epoch == epoch:
+            self._shard(shard).epoch = None
 
     async def load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
         await self._interruptions.point("live_states.load")

@@ -90,6 +90,8 @@ class Redis:
         self.epochs += 1
         kept = {d: s for d, s in self.store.all().items() if int(d[1:]) % SHARDS == shard and s.revision % 3}
         older = {d: _state(1, s.entry) for d, s in kept.items()}
+        if (standing := await self.store.epoch(shard)) is not None:
+            await self.store.give_up(shard, standing)
         await self.store.rebuild(shard, f"e{self.epochs}", older)
 
 

@@ -119,6 +119,7 @@ async def test_a_loss_is_noticed_by_looking_and_another_owners_epoch_is_taken_ov
     bench.store.flush()
     await bench.beliefs.check(7)
     assert bench.rebuilt == [7, 7]
+    bench.store.flush()
     await bench.store.rebuild(7, "theirs", {})
     await bench.beliefs.check(7)
     assert bench.rebuilt == [7, 7]
