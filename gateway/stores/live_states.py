@@ -29,7 +29,7 @@ REBUILD_EXPIRES_S = 600
 """A rebuild that was broken off leaves its half nowhere for long."""
 
 LOST = -1
-"""What the script answers when the epoch is not the expected one."""
+"""What a script answers when the epoch is not the expected one, or rebuilt states are not there any more."""
 
 BEGUN_ALREADY = 0
 """What the script answers when there is an epoch where none was."""
@@ -100,6 +100,8 @@ class RedisLiveStates:
         (reply,) = await self._run_harmless([begin])
         if no_error(reply) == BEGUN_ALREADY:
             raise StoreUnavailable(f"Redis: shard {shard:02x} was rebuilt by another meanwhile")
+        if reply == LOST:
+            raise StoreUnavailable(f"Redis: shard {shard:02x} was lost again while it was rebuilt")
         self._run_of[shard] = run_id
 
     async def give_up(self, shard: int, epoch: str) -> None:

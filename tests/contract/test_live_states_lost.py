@@ -1,7 +1,7 @@
 """A real Redis that loses everything under running flows."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import redis
@@ -10,20 +10,49 @@ from msgspec import structs
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import SHARDS
 from gateway.core.live_state import LiveState
-from gateway.ports import LiveStates
-from gateway.stores.live_states import RedisLiveStates
-from gateway.stores.redis_link import RedisLink
+from gateway.ports import LiveStates, StoreUnavailable
+from gateway.stores.live_states import REBUILD_CHUNK, RedisLiveStates
+from gateway.stores.redis_link import Command, RedisLink, Reply
 from tests.support.fakes.gateway import FakeGateway
-from tests.support.fakes.samples import arrived, bike_report
+from tests.support.fakes.samples import arrived, bike_report, state
 
 NAMES = [f"bike-{number}" for number in range(40)]
 
 
 @pytest.fixture
-async def live_states(redis_url: str) -> AsyncIterator[RedisLiveStates]:
+async def link(redis_url: str) -> AsyncIterator[RedisLink]:
     link = RedisLink(redis_url, name="test")
-    yield RedisLiveStates(link)
+    yield link
     await link.close()
+
+
+@pytest.fixture
+def live_states(link: RedisLink) -> RedisLiveStates:
+    return RedisLiveStates(link)
+
+
+async def test_a_redis_flushed_in_the_middle_of_a_rebuild_holds_no_half_of_the_shard(
+    redis_url: str, link: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live_states, execute, fillings = RedisLiveStates(link), link.execute, 0
+    names = [DeviceId(f"bike-{number}") for number in range(2 * REBUILD_CHUNK + 200)]
+
+    async def flushing(commands: Sequence[Command], *, extra_s: float = 0.0) -> list[Reply]:
+        nonlocal fillings
+        answer = await execute(commands, extra_s=extra_s)
+        fillings += commands[0][0] == "HSET"
+        if fillings == 2:
+            with redis.Redis.from_url(redis_url) as client:
+                client.flushall()
+        return answer
+
+    monkeypatch.setattr(link, "execute", flushing)
+    with pytest.raises(StoreUnavailable):
+        await live_states.rebuild(7, "e", {name: state(name, 5) for name in names})
+    monkeypatch.undo()
+    assert await live_states.epoch(7) is None
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.keys() == []
 
 
 async def everything(live_states: LiveStates) -> dict[DeviceId, LiveState]:

@@ -2,10 +2,15 @@
 -- another rebuilt it while these states were read, and has changed it since.
 -- KEYS  feed epoch, run id it was begun on, count of announced changes, feed, live states, rebuilt states
 -- ARGV  new epoch, run id of this server, how many states were rebuilt
--- Returns 1, or 0 when another has begun an epoch on this server.
+-- Returns 1; 0 when another has begun an epoch on this server, -1 when rebuilt states are missing.
 if redis.call('GET', KEYS[1]) and redis.call('GET', KEYS[2]) == ARGV[2] then
   redis.call('DEL', KEYS[6])
   return 0
+end
+-- A server that was emptied while they were put there would pass the rest off as all.
+if redis.call('HLEN', KEYS[6]) ~= tonumber(ARGV[3]) then
+  redis.call('DEL', KEYS[6])
+  return -1
 end
 if ARGV[3] == '0' then
   redis.call('DEL', KEYS[5])
