@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from psycopg import AsyncConnection
 
-from gateway.stores.instants import instant
+from gateway.stores.instants import KEPT_SINCE, instant
 
 COMMAND_RETENTION_DAYS = 400
 """A year and the month in which it is looked back at; the timeline refuses to forget anything younger."""
@@ -15,31 +15,30 @@ KEY_RETENTION_DAYS = 2
 ROWS_AT_ONCE = 20_000
 """A transaction of a second; the next trim goes on."""
 
-_DELETE_COMMANDS = b"""
+_DELETE_COMMANDS = f"""
     delete from command where command_id in (
         select command_id from command
-        where settled_at < %(before)s and not exists (
+        where settled_at < {KEPT_SINCE} and not exists (
             -- A device may have had something to say long after.
-            select from command_event told where told.command_id = command.command_id and told.at >= %(before)s)
+            select from command_event told where told.command_id = command.command_id and told.at >= {KEPT_SINCE})
         order by settled_at limit %(rows)s)
-"""
-_DELETE_KEYS = b"""
+""".encode()
+_DELETE_KEYS = f"""
     delete from command_key where (principal, key) in (
-        select principal, key from command_key where made_at < %(before)s order by made_at limit %(rows)s)
-"""
-_DELETE_INCIDENTS = b"""
+        select principal, key from command_key where made_at < {KEPT_SINCE} order by made_at limit %(rows)s)
+""".encode()
+_DELETE_INCIDENTS = f"""
     delete from incident where incident_no in (
-        select incident_no from incident where at < %(before)s order by at limit %(rows)s)
-"""
+        select incident_no from incident where at < {KEPT_SINCE} order by at limit %(rows)s)
+""".encode()
 
 
 async def trim_commands(connection: AsyncConnection, now_ms: int) -> int:
-    """How many commands went; each step is its own transaction."""
+    """How many commands went; each step is its own transaction. `now_ms` is Unix ms; nothing goes that is not
+    old by the clock of the database too."""
     now = instant(now_ms)
     # A day more than the timeline insists on, by the database's own clock.
-    before = now - timedelta(days=COMMAND_RETENTION_DAYS + 1)
-    keys = {"before": now - timedelta(days=KEY_RETENTION_DAYS), "rows": ROWS_AT_ONCE}
-    await connection.execute(_DELETE_KEYS, keys)
-    await connection.execute(_DELETE_INCIDENTS, {"before": before, "rows": ROWS_AT_ONCE})
-    gone = await connection.execute(_DELETE_COMMANDS, {"before": before, "rows": ROWS_AT_ONCE})
-    return gone.rowcount
+    old = {"now": now, "kept": timedelta(days=COMMAND_RETENTION_DAYS + 1), "rows": ROWS_AT_ONCE}
+    await connection.execute(_DELETE_KEYS, old | {"kept": timedelta(days=KEY_RETENTION_DAYS)})
+    await connection.execute(_DELETE_INCIDENTS, old)
+    return (await connection.execute(_DELETE_COMMANDS, old)).rowcount

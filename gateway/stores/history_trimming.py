@@ -6,7 +6,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from gateway.stores.history_staging import AHEAD_WINDOW_MS, LATE_WINDOW_MS
-from gateway.stores.instants import instant
+from gateway.stores.instants import KEPT_SINCE, instant
 
 RAW_RETENTION_DAYS = 90
 QUARANTINE_RETENTION_DAYS = 30
@@ -27,22 +27,24 @@ MAX_SIGHTINGS_OF_A_DEVICE = 50_000
 BOOT_RETENTION_DAYS = 100
 """Beyond the 90 days of raw history and the ring of a device that was away: its newest boot is kept for ever."""
 
-_DELETE_OLD_QUARANTINE = "delete from quarantine where received_at < %(before)s"
+_DROP_OLD_REPORTS = f"select latchkey_drop_old_reports({KEPT_SINCE})"
+_DELETE_OLD_LATE = f"delete from history_late where received_at < {KEPT_SINCE}"
+_DELETE_OLD_QUARANTINE = f"delete from quarantine where received_at < {KEPT_SINCE}"
 _DELETE_QUARANTINE_BEYOND = """
     delete from quarantine where quarantine_no in (
         select quarantine_no from quarantine where quarantine_no <= (
             select quarantine_no from quarantine order by quarantine_no desc offset %(rows)s limit 1)
         order by quarantine_no limit %(at_once)s)
 """
-_DELETE_OLD_BOOTS = """
+_DELETE_OLD_BOOTS = f"""
     delete from device_boot using device
-    where device.device_no = device_boot.device_no and device_boot.given_at < %(before)s
+    where device.device_no = device_boot.device_no and device_boot.given_at < {KEPT_SINCE}
       and device_boot.boot < device.boot
 """
 
 # Where a unit was seen last is never forgotten,
-_DELETE_OLD_SIGHTINGS = """
-    delete from unit_sighting old where old.at < %(before)s and exists (
+_DELETE_OLD_SIGHTINGS = f"""
+    delete from unit_sighting old where old.at < {KEPT_SINCE} and exists (
         select from unit_sighting newer where newer.unit_id = old.unit_id and newer.sighting_no > old.sighting_no)
 """
 # but by a device that draws ever new units.
@@ -68,9 +70,10 @@ class Trimmed(Struct, frozen=True):
 
 
 async def trim(connection: AsyncConnection, now_ms: int) -> Trimmed:
-    """Each step is its own transaction: none waits for another's locks."""
+    """Each step is its own transaction: none waits for another's locks. `now_ms` is Unix ms; nothing goes that is not
+    old by the clock of the database too."""
     now = instant(now_ms)
-    raw_before = now - timedelta(days=RAW_RETENTION_DAYS)
+    raw = {"now": now, "kept": timedelta(days=RAW_RETENTION_DAYS)}
     first = (now - timedelta(milliseconds=LATE_WINDOW_MS) - timedelta(days=1)).date()
     last = (now + timedelta(milliseconds=AHEAD_WINDOW_MS) + timedelta(days=2)).date()
     # Larger work than a batch: the statement timeout of batches is not for it.
@@ -79,19 +82,17 @@ async def trim(connection: AsyncConnection, now_ms: int) -> Trimmed:
         made = await _number(
             connection, "select latchkey_make_partitions(%(first)s, %(last)s)", first=first, last=last
         )
-        dropped = await _number(connection, "select latchkey_drop_old_reports(%(before)s)", before=raw_before)
-        late = await _deleted(
-            connection, "delete from history_late where received_at < %(before)s", before=raw_before
-        )
+        dropped = await _number(connection, _DROP_OLD_REPORTS, **raw)
+        late = await _deleted(connection, _DELETE_OLD_LATE, **raw)
         quarantined = await _deleted(
-            connection, _DELETE_OLD_QUARANTINE, before=now - timedelta(days=QUARANTINE_RETENTION_DAYS)
+            connection, _DELETE_OLD_QUARANTINE, now=now, kept=timedelta(days=QUARANTINE_RETENTION_DAYS)
         )
         while gone := await bound_quarantine(connection):
             quarantined += gone
-        sightings = await _deleted(connection, _DELETE_OLD_SIGHTINGS, before=raw_before)
+        sightings = await _deleted(connection, _DELETE_OLD_SIGHTINGS, **raw)
         sightings += await _deleted(connection, _DELETE_SIGHTINGS_BEYOND, rows=MAX_SIGHTINGS_OF_A_DEVICE)
         boots = await _deleted(
-            connection, _DELETE_OLD_BOOTS, before=now - timedelta(days=BOOT_RETENTION_DAYS)
+            connection, _DELETE_OLD_BOOTS, now=now, kept=timedelta(days=BOOT_RETENTION_DAYS)
         )
     finally:
         if not connection.closed:

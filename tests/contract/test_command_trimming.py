@@ -1,13 +1,16 @@
 """Commands go when they are old and nothing was said of them since; keys after two days."""
 
-import pytest
+from uuid import uuid4
 
+import psycopg
+import pytest
+from msgspec import structs
+
+from firmware_protocol.commands import CommandKind
+from gateway.command_ports import Issued
 from gateway.core.command import Happening
-from gateway.ports import StoreUnavailable
-from gateway.stores.command_trimming import trim_commands
-from gateway.stores.postgres_link import PostgresLink
-from tests.support.command_world import PostgresWorld, issued, moved, sent
-from tests.support.stored import ask
+from tests.support.command_world import PostgresWorld, issued, moved, sent, wish
+from tests.support.stored import DAY_MS, ask
 
 AGED = (
     "update command set settled_at = settled_at - interval '500 days'",
@@ -38,9 +41,20 @@ async def test_old_commands_go_with_their_story_and_open_or_recent_ones_stay(dat
 async def test_a_story_that_is_not_old_enough_cannot_be_forgotten(database: str) -> None:
     world = PostgresWorld(database)
     await moved(world, await sent(world), Happening.DONE)
-    far_ahead_ms = world.now_ms() + 500 * 86_400_000
-    link = PostgresLink(database, name="trim")
-    with pytest.raises(StoreUnavailable, match="append-only"):
-        await link.run(lambda connection: trim_commands(connection, far_ahead_ms))
-    await link.close()
+    with pytest.raises(psycopg.Error, match="append-only"):
+        ask(database, "delete from command")
+    await world.close()
+
+
+async def test_a_gateway_whose_clock_is_ahead_forgets_no_key_and_no_command(database: str) -> None:
+    """A repeated wish must find its key, or it unlocks a second time."""
+    world = PostgresWorld(database)
+    await moved(world, await sent(world, slot=1), Happening.DONE)
+    new = wish(world.device(), world.now_ms(), kind=CommandKind.LOCATE, slot=0, idempotency_key="the wish")
+    first = await world.desk.issue(new)
+    assert await world.postgres_store.trim(world.now_ms() + 500 * DAY_MS) == 0
+    again = await world.desk.issue(structs.replace(new, command_id=uuid4()))
+    assert isinstance(first, Issued)
+    assert isinstance(again, Issued)
+    assert again.repeated
     await world.close()

@@ -1,19 +1,26 @@
 """History stays bounded, and what is still needed stays."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from msgspec import structs
 
 from firmware_protocol.messages import DeviceId, Hello
-from gateway.ports import HistoryBatch, QuarantinedFrame, UnitSighting
+from gateway.clock import SystemClock
+from gateway.ports import HistoryBatch, HistoryRow, QuarantinedFrame, UnitSighting
 from gateway.stores import history as history_module
 from gateway.stores import history_trimming
 from gateway.stores.history import PostgresHistory
 from gateway.stores.migrate import migrate
 from gateway.stores.registry import PostgresRegistry
 from tests.contract.test_registry import StillClock
-from tests.support.stored import DAY_MS, NOW_MS, a_row, ask, doubtful, fresh, register
+from tests.support import stored
+from tests.support.stored import DAY_MS, ask, doubtful, fresh, register
+
+TODAY_MS = SystemClock().now_ms() // DAY_MS * DAY_MS
+NOW_MS = TODAY_MS - 300 * DAY_MS
+"""Long ago: no clock of a gateway lets the database forget what is not old by its own."""
 
 LATER_MS = NOW_MS + 95 * DAY_MS
 PARTS = "select count(*) from pg_inherits where inhparent = 'report'::regclass"
@@ -32,6 +39,29 @@ async def plain(empty_database: str) -> AsyncIterator[PostgresHistory]:
     store = PostgresHistory(empty_database)
     yield store
     await store.close()
+
+
+def a_row(seq: int, **changes: Any) -> HistoryRow:
+    """As `stored.a_row`, of long ago."""
+    return stored.a_row(seq, **{"at_ms": NOW_MS + seq, "received_ms": NOW_MS + seq, **changes})
+
+
+async def test_a_gateway_whose_clock_is_ahead_drops_nothing(
+    history: PostgresHistory, plain: PostgresHistory, database: str, empty_database: str
+) -> None:
+    register(database, "c-1")
+    today = {"received_ms": TODAY_MS, "boot": TODAY_MS // 1000 - 60}
+    rows = [a_row(1, at_ms=TODAY_MS, **today), a_row(2, at_ms=TODAY_MS - 10 * DAY_MS, **today)]
+    frames = [QuarantinedFrame("x", "", "malformed", "", TODAY_MS, b"")]
+    seen = [UnitSighting("u", 1, slot, TODAY_MS + slot) for slot in (1, 2)]
+    await history.append(HistoryBatch(rows, (), frames, seen))
+    await plain.append(HistoryBatch(rows, ()))
+    for store in (history, plain):
+        trimmed = await store.trim(TODAY_MS + 400 * DAY_MS)
+        dropped = (trimmed.late_rows, trimmed.quarantined, trimmed.sightings, trimmed.partitions_dropped)
+        assert dropped == (0, 0, 0, 0)
+    assert ask(database, "select count(*) from report_all") == [(2,)]
+    assert ask(empty_database, "select count(*) from report_all") == [(2,)]
 
 
 async def test_late_rows_go_ninety_days_after_they_came(history: PostgresHistory, database: str) -> None:
