@@ -255,6 +255,14 @@ class FeedEpochLost(Exception):
         self.shard = shard
 
 
+class StatesUnreadable(StoreUnavailable):
+    """A live state of each of these shards cannot be read, by this version or at all: their owner gives them up."""
+
+    def __init__(self, shards: frozenset[int]) -> None:
+        super().__init__("unreadable live states in shards " + ", ".join(f"{s:02x}" for s in sorted(shards)))
+        self.shards = shards
+
+
 class StatePage(Struct, frozen=True):
     """Part of a walk over a shard; a cursor of 0 ends it."""
 
@@ -276,11 +284,11 @@ class LiveStates(Protocol):
         """Takes the shard for lost, if this epoch still stands. Raises StoreUnavailable."""
 
     async def load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
-        """Absent devices are missing in the answer. Raises StoreUnavailable."""
+        """Absent devices are missing in the answer. Raises StatesUnreadable, StoreUnavailable."""
 
     async def page(self, shard: int, cursor: int = 0) -> StatePage:
         """Some hundreds of states; a whole walk gives each that stood all along at least once.
-        Raises StoreUnavailable."""
+        Raises StatesUnreadable, StoreUnavailable."""
 
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
         """Applies every step whose before_revision still matches, and appends its change to the feed in the same

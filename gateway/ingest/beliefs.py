@@ -10,7 +10,7 @@ from gateway.core.advance import Advanced
 from gateway.core.live_state import LiveState
 from gateway.counters import IngestCounters
 from gateway.ingest.state_cache import CachedState, StateCache
-from gateway.ports import FeedEpochLost, LiveStates, ShardSteps, Step
+from gateway.ports import FeedEpochLost, LiveStates, ShardSteps, StatesUnreadable, Step
 
 MAX_ROUNDS = 4
 """The first try, and three with states that were read again."""
@@ -73,7 +73,7 @@ class Beliefs:
         if missing:
             for shard in missing:
                 await self.epoch(shard)
-            loaded = await self._live_states.load(missing)
+            loaded = await self._load(missing)
             for shard, device_ids in missing.items():
                 for device_id in device_ids:
                     found[device_id].learn(loaded.get(device_id))
@@ -130,6 +130,14 @@ class Beliefs:
                 self.drop(shard)
             await self.epoch(shard)
 
+    async def give_up(self, shard: int) -> None:
+        """What the store holds of the shard cannot be read: it is lost, and rebuilt by who asks for its epoch next.
+        Raises StoreUnavailable."""
+        known = self._epochs.get(shard) or await self._live_states.epoch(shard)
+        self.drop(shard)
+        if known is not None:
+            await self._live_states.give_up(shard, known)
+
     def drop(self, shard: int) -> None:
         """Forgets everything about the shard: it is another's now, or its store was lost."""
         self.cache.drop(shard)
@@ -146,6 +154,15 @@ class Beliefs:
         ]
         return await self._live_states.advance(batch)
 
+    async def _load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
+        try:
+            return await self._live_states.load(by_shard)
+        except StatesUnreadable as error:
+            # Or the same batch would meet the same value for ever.
+            for shard in error.shards:
+                await self.give_up(shard)
+            raise
+
     async def _recover(self, shards: Iterable[int]) -> None:
         """A store that lost one shard has most likely lost all: they are looked at together, not round by round."""
         for shard in shards:
@@ -159,7 +176,7 @@ class Beliefs:
         for shard in by_shard:
             # Before reading: a lost shard has to be rebuilt, or it would read as never heard of.
             await self.epoch(shard)
-        loaded = await self._live_states.load(by_shard)
+        loaded = await self._load(by_shard)
         for device_id, one in remaining.items():
             one.cached.learn(loaded.get(device_id))
             self.cache.put(one.shard, device_id, one.cached)

@@ -15,7 +15,7 @@ from gateway.ingest.beliefs import Beliefs, LaneTrouble
 from gateway.ingest.fresh_ids import FreshIds
 from gateway.ingest.silence_wheel import SilenceWheel, Watched
 from gateway.ingest.state_cache import CachedState
-from gateway.ports import Clock, LiveStates, Registry, StoreUnavailable
+from gateway.ports import Clock, LiveStates, Registry, StatePage, StatesUnreadable, StoreUnavailable
 
 MAX_SWEPT = 500
 """Devices per round trip: a few milliseconds of the loop, so that reports are not kept waiting."""
@@ -64,11 +64,18 @@ class PresenceSweep:
         again then."""
         cursor = 0
         while True:
-            page = await self._ports.live_states.page(shard, cursor)
+            page = await self._page(shard, cursor)
             await self._watch_all(shard, page.states)
             cursor = page.cursor
             if cursor == 0:
                 return
+
+    async def _page(self, shard: int, cursor: int) -> StatePage:
+        try:
+            return await self._ports.live_states.page(shard, cursor)
+        except StatesUnreadable:
+            await self._ports.beliefs.give_up(shard)
+            raise
 
     def drop(self, shard: int) -> None:
         """The shard is another's now."""

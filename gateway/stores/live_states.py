@@ -11,7 +11,7 @@ import msgspec
 from firmware_protocol.messages import DeviceId
 from gateway.core.feed import FeedEntry
 from gateway.core.live_state import LiveState
-from gateway.ports import FeedEpochLost, ShardSteps, StatePage, StoreUnavailable
+from gateway.ports import FeedEpochLost, ShardSteps, StatePage, StatesUnreadable, StoreUnavailable
 from gateway.stores.redis_link import Argument, Command, RedisLink, Reply, no_error
 
 FEED_SILENT_MS = 5_000
@@ -111,21 +111,30 @@ class RedisLiveStates:
         no_error(reply)
 
     async def load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
-        """Absent devices are missing in the answer. Raises StoreUnavailable."""
+        """Absent devices are missing in the answer. Raises StatesUnreadable, StoreUnavailable."""
         asked = [(shard, device_ids) for shard, device_ids in by_shard.items() if device_ids]
         commands: list[Command] = [("HMGET", self._keys_of(shard).live, *ids) for shard, ids in asked]
         found: dict[DeviceId, LiveState] = {}
-        for (_, device_ids), reply in zip(asked, await self._link.execute(commands), strict=True):
+        unreadable: set[int] = set()
+        for (shard, device_ids), reply in zip(asked, await self._link.execute(commands), strict=True):
             for device_id, value in zip(device_ids, _list(no_error(reply)), strict=True):
                 if isinstance(value, bytes):
-                    found[device_id] = unpack_state(value)
+                    try:
+                        found[device_id] = unpack_state(value)
+                    except StoreUnavailable:
+                        unreadable.add(shard)
+        if unreadable:
+            raise StatesUnreadable(frozenset(unreadable))
         return found
 
     async def page(self, shard: int, cursor: int = 0) -> StatePage:
         """Some hundreds of states; a whole walk gives each that stood all along at least once.
-        Raises StoreUnavailable."""
+        Raises StatesUnreadable, StoreUnavailable."""
         following, values = await scan(self._link, self._keys_of(shard), cursor)
-        return StatePage(following, {device_id: unpack_state(value) for device_id, value in values})
+        try:
+            return StatePage(following, {device_id: unpack_state(value) for device_id, value in values})
+        except StoreUnavailable as error:
+            raise StatesUnreadable(frozenset((shard,))) from error
 
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
         """Applies every step whose before_revision still matches, and appends its change to the
@@ -206,7 +215,8 @@ def unpack_state(value: bytes) -> LiveState:
     """Raises StoreUnavailable for a value this version cannot read."""
     try:
         return _decode(memoryview(value)[_REVISION_BYTES:])
-    except msgspec.DecodeError as error:
+    except ValueError as error:
+        # msgspec's own errors, and those of a text that is none.
         raise StoreUnavailable(f"Redis: a live state of another version: {error}") from error
 
 

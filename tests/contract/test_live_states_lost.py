@@ -8,7 +8,7 @@ import redis
 from msgspec import structs
 
 from firmware_protocol.messages import DeviceId
-from firmware_protocol.topics import SHARDS
+from firmware_protocol.topics import SHARDS, shard_of
 from gateway.core.live_state import LiveState
 from gateway.ports import LiveStates, StoreUnavailable
 from gateway.stores.live_states import REBUILD_CHUNK, RedisLiveStates
@@ -53,6 +53,45 @@ async def test_a_redis_flushed_in_the_middle_of_a_rebuild_holds_no_half_of_the_s
     assert await live_states.epoch(7) is None
     with redis.Redis.from_url(redis_url) as client:
         assert client.keys() == []
+
+
+def garble(redis_url: str, device_id: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset(f"lk:{{{shard_of(DeviceId(device_id)):02x}}}:live", device_id, b"\0" * 8 + b"junk")
+
+
+async def test_a_value_that_cannot_be_read_is_rebuilt_and_stops_no_report(
+    redis_url: str, live_states: RedisLiveStates
+) -> None:
+    gateway = FakeGateway(live_states)
+    bikes = gateway.register(["bike-a", "bike-b"])
+    await gateway.take(*(arrived(bike.device_id, bike_report(1)) for bike in bikes))
+    garble(redis_url, "bike-a")
+    gateway.restart()
+    again = [arrived(bike.device_id, bike_report(2)) for bike in bikes]
+    with pytest.raises(StoreUnavailable):
+        await gateway.take(*again)
+    await gateway.take(*again)
+    found = [await gateway.state(bike) for bike in bikes]
+    assert [one.seq for one in found if one is not None] == [2, 2]
+    assert gateway.counters.counts["rebuilds"] == len({shard_of(bike.device_id) for bike in bikes}) + 1
+
+
+async def test_a_value_that_cannot_be_read_does_not_keep_a_lane_shut(
+    redis_url: str, live_states: RedisLiveStates
+) -> None:
+    gateway = FakeGateway(live_states)
+    (bike,) = gateway.register(["bike-a"])
+    await gateway.take(arrived(bike.device_id, bike_report(1)))
+    garble(redis_url, "bike-a")
+    gateway.restart()
+    shard = shard_of(bike.device_id)
+    await gateway.beliefs.epoch(shard)
+    with pytest.raises(StoreUnavailable):
+        await gateway.sweep.take_over(shard)
+    await gateway.beliefs.epoch(shard)
+    await gateway.sweep.take_over(shard)
+    assert gateway.wheel.is_watched(shard, bike.device_id)
 
 
 async def everything(live_states: LiveStates) -> dict[DeviceId, LiveState]:
