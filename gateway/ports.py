@@ -138,6 +138,8 @@ class LastReport(Struct, frozen=True, gc=False):
     state: LiveState
     taken_ms: int
     """Whatever the state does not know of was received then or later, by the clock that dates reports (Unix ms)."""
+    rebased: bool = False
+    """A person let its numbering begin anew: what history has of it up to now is never read again."""
 
 
 class HistoryBatch(Struct, frozen=True):
@@ -287,8 +289,7 @@ class LiveStates(Protocol):
         """Absent devices are missing in the answer. Raises StatesUnreadable, StoreUnavailable."""
 
     async def page(self, shard: int, cursor: int = 0) -> StatePage:
-        """Some hundreds of states; a whole walk gives each that stood all along at least once.
-        Raises StatesUnreadable, StoreUnavailable."""
+        """A few hundred states; a walk gives each that stood all along. Raises StatesUnreadable, StoreUnavailable."""
 
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
         """Applies every step whose before_revision still matches, and appends its change to the feed in the same

@@ -42,6 +42,6 @@ async def rebase_device(
     await beliefs.advance({device_id: _Rebased(shard, cached)})
     if cached.state is None:
         raise UnknownDevice(device_id)
-    # A rebuild must not bring the old stamp back.
-    last_reports = [LastReport(device.device_no, cached.state, taken_ms)]
+    # A rebuild must not bring the old stamp back, neither from what was saved nor from history.
+    last_reports = [LastReport(device.device_no, cached.state, taken_ms, rebased=True)]
     await history.append(HistoryBatch(rows=(), doubtful=(), last_reports=last_reports))

@@ -7,12 +7,14 @@ from msgspec import msgpack
 from psycopg import AsyncConnection
 
 from gateway.ports import HistoryBatch, HistoryRow, LastReport, QuarantinedFrame, UnitSighting
+from gateway.stores.history_staging import LATE_WINDOW_MS
 from gateway.stores.statements import statement
 
 _QUARANTINE_INSERT = statement("quarantine_insert")
 _QUARANTINE_ROWS = statement("quarantine_rows")
 _SIGHTING_INSERT = statement("sighting_insert")
 _LAST_REPORT_UPSERT = statement("last_report_upsert")
+_NOTE_REBASE = statement("note_rebase")
 _encode = msgpack.Encoder().encode
 
 MAX_KEPT_TEXT_CHARS = 256
@@ -77,7 +79,7 @@ async def _note_sightings(connection: AsyncConnection, sightings: Sequence[UnitS
     await connection.execute(_SIGHTING_INSERT, arguments)
 
 
-async def _save_last_reports(connection: AsyncConnection, saved: Iterable[LastReport]) -> None:
+async def _save_last_reports(connection: AsyncConnection, saved: Sequence[LastReport]) -> None:
     newest: dict[int, LastReport] = {}
     for last in saved:
         before = newest.get(last.device_no)
@@ -90,6 +92,9 @@ async def _save_last_reports(connection: AsyncConnection, saved: Iterable[LastRe
         "taken_ms": [last.taken_ms for last in newest.values()],
     }
     await connection.execute(_LAST_REPORT_UPSERT, arguments)
+    rebased = [last.device_no for last in saved if last.rebased]
+    if rebased:
+        await connection.execute(_NOTE_REBASE, {"device_nos": rebased, "late_s": LATE_WINDOW_MS / 1000})
 
 
 def _occurrences(frames: Iterable[Hashable]) -> list[int]:

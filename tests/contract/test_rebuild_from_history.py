@@ -8,6 +8,8 @@ from firmware_protocol.messages import Bolt, DeviceId, Fix, Lock, Report
 from firmware_protocol.topics import shard_of
 from gateway.clock import SystemClock
 from gateway.core.live_state import LiveState
+from gateway.core.rebase import BEFORE_EVERY_SEQ
+from gateway.ingest.rebase_device import rebase_device
 from gateway.ingest.take_reports import ReportPorts, TakeReports
 from gateway.stores.history import PostgresHistory
 from gateway.stores.last_reports import PostgresLastReports
@@ -57,6 +59,12 @@ class Line:
         received_ms = at_ms - clock_behind * MINUTE_MS
         await self.flow.take([arrived(device_id, report, received_ms=received_ms)])
 
+    async def take_basic(self, device_id: DeviceId, seq: int, *, ago: int, clock_behind: int) -> None:
+        """Of a device without a boot number."""
+        received_ms = self.now_ms - (ago + clock_behind) * MINUTE_MS
+        report = Report(seq=seq, reported_at_ms=received_ms, fix=Fix(0, 0, 3.0), lock=Lock(Bolt.CLOSED))
+        await self.flow.take([arrived(device_id, report, received_ms=received_ms)])
+
     async def believed(self, device_id: DeviceId) -> LiveState:
         return (await self.fake.live_states.load({shard_of(device_id): [device_id]}))[device_id]
 
@@ -96,3 +104,15 @@ async def test_a_rebuild_knows_the_newest_report_that_a_clock_behind_has_dated(l
         await line.take(A, seq, ago=(11 - seq) / 2, openings=seq // 11, clock_behind=20)
     rebuilt = await line.rebuilt(A)
     assert (rebuilt.seq, rebuilt.openings) == (11, 1)
+
+
+@pytest.mark.parametrize("clock_behind", [20, 0, -20])
+async def test_a_rebuild_does_not_undo_a_rebase(line: Line, clock_behind: int) -> None:
+    """The device had lost its counter: what it was heard to say before the rebase has higher numbers."""
+    await line.take_basic(A, 1_000_000, ago=10, clock_behind=clock_behind)
+    await line.take_basic(A, 1, ago=1, clock_behind=clock_behind)
+    assert (await line.believed(A)).seq == 1_000_000
+    await rebase_device(A, line.registry, line.fake.beliefs, line.history)
+    assert (await line.rebuilt(A)).seq == BEFORE_EVERY_SEQ
+    await line.take_basic(A, 2, ago=0, clock_behind=clock_behind)
+    assert (await line.rebuilt(A)).seq == (await line.believed(A)).seq == 2

@@ -26,6 +26,8 @@ class FakeHistory:
         self.quarantined: list[QuarantinedFrame] = []
         self.sightings: list[UnitSighting] = []
         self.last_reports: dict[int, LastReport] = {}
+        self._not_read: dict[int, int] = {}
+        """How many of the first rows a rebuild leaves out, per device that was rebased."""
         self.fell_back = 0
         """Transactions whose COPY met a stored row and was done again through staging."""
         self._by_stamp: dict[Stamp, HistoryRow] = {}
@@ -55,6 +57,8 @@ class FakeHistory:
             saved = self.last_reports.get(last.device_no)
             if saved is None or last.state.revision > saved.state.revision:
                 self.last_reports[last.device_no] = last
+            if last.rebased:
+                self._not_read[last.device_no] = len(self.rows)
         await self._interruptions.point("history.append:done")
         return appended
 
@@ -92,7 +96,8 @@ class FakeHistory:
         last = self.last_reports.get(device.device_no)
         base = None if last is None else last.state
         model = self._registry.model(device.model)
-        newer = [self._stamped(device, row) for row in self.rows if row.device_no == device.device_no]
+        rows = self.rows[self._not_read.get(device.device_no, 0) :]
+        newer = [self._stamped(device, row) for row in rows if row.device_no == device.device_no]
         return fold(base, device, model, newer)
 
     def _stamped(self, device: DeviceRecord, row: HistoryRow) -> StampedReport:

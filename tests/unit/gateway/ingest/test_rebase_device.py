@@ -41,6 +41,12 @@ async def test_a_rebuild_does_not_bring_the_old_stamp_back() -> None:
     await gateway.take(arrived(A, basic(500, 0), received_ms=BOOT_MS))
     await rebase(gateway)
     assert gateway.history.last_reports[device.device_no].state.seq == -1
+    gateway.fake_states.flush()
+    gateway.restart()
+    await gateway.take(arrived(A, basic(1, 1), received_ms=BOOT_MS + 60_000))
+    state = await gateway.state(device)
+    assert state is not None
+    assert state.seq == 1
 
 
 async def test_who_is_not_registered_or_was_never_heard_is_unknown() -> None:
