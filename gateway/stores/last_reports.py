@@ -13,6 +13,7 @@ from gateway.core.device import DeviceModel, DeviceRecord
 from gateway.core.live_state import LiveState
 from gateway.core.slots import count_slots
 from gateway.core.stamped import StampedReport
+from gateway.ports import StoreUnavailable
 from gateway.stores.device_rows import DEVICE_COLUMNS, device_record
 from gateway.stores.history_staging import LATE_WINDOW_MS
 from gateway.stores.history_trimming import RAW_RETENTION_DAYS
@@ -59,12 +60,21 @@ class PostgresLastReports:
         for row in devices:
             device = device_record(row)
             base = None if row[-1] is None else _decode_state(row[-1])
-            model = self._model(device.model)
-            reports = [stamped(row, model) for row in by_device.get(device.device_no, ())]
-            state = fold(base, device, model, reports)
+            rows = by_device.get(device.device_no, ())
+            if base is None and not rows:
+                continue
+            model = self._known_model(device)
+            state = fold(base, device, model, [stamped(row, model) for row in rows])
             if state is not None:
                 states.append((device, state))
         return states
+
+    def _known_model(self, device: DeviceRecord) -> DeviceModel:
+        try:
+            return self._model(device.model)
+        except KeyError:
+            # Registered a moment ago, and its device was heard by another gateway: it is known within seconds.
+            raise StoreUnavailable(f"rebuild: the model {device.model} is not known yet") from None
 
     async def close(self) -> None:
         await self._link.close()

@@ -13,7 +13,7 @@ from gateway.core.advance import Advanced, apply_report
 from gateway.core.device import DeviceRecord
 from gateway.core.live_state import LiveState
 from gateway.core.stamped import StampedReport
-from gateway.ports import HistoryBatch, HistoryRow, LastReport
+from gateway.ports import HistoryBatch, HistoryRow, LastReport, StoreUnavailable
 from gateway.stores.history import PostgresHistory
 from gateway.stores.last_reports import PostgresLastReports
 from gateway.stores.registry import PostgresRegistry
@@ -89,3 +89,23 @@ async def test_a_shard_without_reports_is_empty(database: str) -> None:
     store = PostgresLastReports(database, {"bike-1": BIKE}.__getitem__)
     assert list(await store.of_shard(SHARD)) == []
     await store.close()
+
+
+async def test_a_model_registered_a_moment_ago_does_not_end_a_rebuild(database: str) -> None:
+    """The registry hears of models every two seconds, and the device may have spoken to another gateway."""
+    history, registry = PostgresHistory(database), PostgresRegistry(database, StillClock())
+    store = PostgresLastReports(database, registry.model)
+    await registry.open()
+    register(database, NAMES[0], model=structs.replace(BIKE, model="bike-of-today"))
+    assert list(await store.of_shard(SHARD)) == []
+    device = (await fleet(database))[NAMES[0]]
+    row, _ = made(device, 1)
+    await history.append(HistoryBatch((), [row]))
+    with pytest.raises(StoreUnavailable, match="bike-of-today"):
+        await store.of_shard(SHARD)
+    await registry.refresh()
+    ((found, state),) = await store.of_shard(SHARD)
+    assert (found.device_id, state.seq) == (NAMES[0], 1)
+    await store.close()
+    await registry.close()
+    await history.close()
