@@ -1,5 +1,6 @@
 """The way back to live states when Redis was lost: the saved state of each device and every report since."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,6 +30,9 @@ MARGIN_S = 900
 """What the saved state does not know of was received after it was taken, by clocks that may disagree, or waited in a
 backlog of minutes when a drain took it."""
 
+ROWS_AT_ONCE = 1_000
+"""Some tens of milliseconds of the loop: leases are renewed and reports acknowledged in between."""
+
 DEADLINE_S = 60.0
 """A shard of a million devices' fleet."""
 
@@ -57,10 +61,15 @@ class PostgresLastReports:
         for row in newer:
             by_device[row[0]].append(row)
         states = []
+        worked = 0
         for row in devices:
+            if worked >= ROWS_AT_ONCE:
+                worked = 0
+                await asyncio.sleep(0)
             device = device_record(row)
             base = None if row[-1] is None else _decode_state(row[-1])
             rows = by_device.get(device.device_no, ())
+            worked += 1 + len(rows)
             if base is None and not rows:
                 continue
             model = self._known_model(device)

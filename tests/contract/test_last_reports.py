@@ -1,7 +1,9 @@
 """Live states come back from PostgreSQL as they were."""
 
+import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -10,12 +12,13 @@ from firmware_protocol.codec import Encoding, decode_report, encode_report
 from firmware_protocol.messages import Bolt, DeviceId, Fix, Lock, Report
 from firmware_protocol.topics import shard_of
 from gateway.core.advance import Advanced, apply_report
-from gateway.core.device import DeviceRecord
+from gateway.core.device import DeviceModel, DeviceRecord
 from gateway.core.live_state import LiveState
 from gateway.core.stamped import StampedReport
 from gateway.ports import HistoryBatch, HistoryRow, LastReport, StoreUnavailable
+from gateway.stores import last_reports
 from gateway.stores.history import PostgresHistory
-from gateway.stores.last_reports import PostgresLastReports
+from gateway.stores.last_reports import PostgresLastReports, stamped
 from gateway.stores.registry import PostgresRegistry
 from tests.contract.test_registry import StillClock
 from tests.support.stored import BIKE, DAY_MS, NOW_MS, a_row, register
@@ -108,4 +111,39 @@ async def test_a_model_registered_a_moment_ago_does_not_end_a_rebuild(database: 
     assert (found.device_id, state.seq) == (NAMES[0], 1)
     await store.close()
     await registry.close()
+    await history.close()
+
+
+async def test_a_rebuild_leaves_the_loop_to_others(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many devices: leases are renewed and reports acknowledged in between."""
+    monkeypatch.setattr(last_reports, "ROWS_AT_ONCE", 5)
+    records, history = await fleet(database), PostgresHistory(database)
+    await history.append(
+        HistoryBatch((), [made(device, seq)[0] for device in records.values() for seq in range(1, 11)])
+    )
+    at_once = most = 0
+
+    def counted(row: Sequence[Any], model: DeviceModel) -> StampedReport:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        return stamped(row, model)
+
+    async def others() -> None:
+        nonlocal at_once
+        while True:
+            at_once = 0
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(last_reports, "stamped", counted)
+    store, turning = (
+        PostgresLastReports(database, {"bike-1": BIKE}.__getitem__),
+        asyncio.create_task(others()),
+    )
+    found = [len(await store.of_shard(shard)) for shard in range(16)]
+    turning.cancel()
+    assert sum(found) == len(NAMES)
+    assert max(found) > 1
+    assert most == 10, "the reports of one device"
+    await store.close()
     await history.close()
