@@ -33,6 +33,7 @@ from tests.support.fakes.registry import FakeRegistry
 from tests.support.fakes.samples import BOOT, BOOT_MS, MODELS, state
 
 ODD = DeviceModel("odd", Kind.BIKE, 60, 150, 600, quirks=(Quirk.IGNORES_TTL, Quirk.DUP_UNSAFE))
+TWICE = DeviceModel("twice", Kind.BIKE, 60, 150, 600, quirks=(Quirk.DUP_UNSAFE,))
 MUTE = DeviceModel("mute", Kind.BIKE, 60, 150, 600, quirks=(Quirk.NO_CORRELATION,))
 MUTE_LOCKER = DeviceModel(
     "mute-locker", Kind.LOCKER, 30, 75, 300, slot_count=4, quirks=(Quirk.NO_CORRELATION,)
@@ -48,7 +49,7 @@ class CommandGateway:
         self.interruptions = Interruptions()
         self.clock = FakeClock(NOW_MS)
         self.commands = FakeCommands(database_clock or self.clock, interruptions=self.interruptions)
-        self.registry = FakeRegistry((*MODELS, ODD, MUTE, MUTE_LOCKER), self.interruptions)
+        self.registry = FakeRegistry((*MODELS, ODD, TWICE, MUTE, MUTE_LOCKER), self.interruptions)
         self.device = self.registry.register(DeviceId("bike-a"), model, boots=(BOOT,))
         self.keys = FakeDeviceKeys(self.interruptions)
         self.keys.give(self.device.device_no, 1)

@@ -150,7 +150,7 @@ async def test_a_claim_whose_answer_was_lost_is_published_once_it_is_known() -> 
     assert len(gateway.link.published) == 1
 
 
-@pytest.mark.parametrize(("model", "copies"), [("bike", 1), ("odd", 0)])
+@pytest.mark.parametrize(("model", "copies"), [("bike", 1), ("odd", 0), ("twice", 0)])
 async def test_a_crash_between_record_and_publish_repeats_only_what_is_safe_to_repeat(
     model: str, copies: int
 ) -> None:
