@@ -8,6 +8,7 @@ import { LOOKS, type Look } from "./look";
 import { toPlace, type Place } from "./mercator";
 import { FADE_S, TRAIL_S, type Actor, type Scene } from "./scene";
 import { MARKER_FRAGMENT, MARKER_VERTEX, TRAIL_FRAGMENT, TRAIL_VERTEX } from "./shaders";
+import { pushTrail, TRAIL_FLOATS } from "./trail";
 
 export interface Palette {
   readonly looks: Readonly<Record<Look, Rgb>>;
@@ -18,7 +19,6 @@ export interface Palette {
 }
 
 const MARKER_FLOATS = 12;
-const TRAIL_FLOATS = 11;
 const NEVER_S = 1e9;
 /** Who lies on top where markers touch: what staff looks for above what is only there. */
 const ORDER: Readonly<Record<Look, number>> = { offline: 0, busy: 1, available: 2, low: 3, riding: 4, fault: 5 };
@@ -104,9 +104,10 @@ export class FleetLayer implements CustomLayerInterface {
     actors.sort((one, other) => this.height(one) - this.height(other));
     const marks = new Float32Array(actors.length * MARKER_FLOATS);
     const lines: number[] = [];
+    const now_s = this.now_s();
     actors.forEach((actor, at) => {
       marks.set(this.marker(actor), at * MARKER_FLOATS);
-      this.pushTrail(actor, lines);
+      pushTrail(lines, actor, this.anchor, now_s);
     });
     markers.upload(marks);
     trails.upload(new Float32Array(lines));
@@ -123,23 +124,6 @@ export class FleetLayer implements CustomLayerInterface {
       actor.glide_start_s, actor.glide_end_s, actor.born_s, Math.min(actor.gone_s, NEVER_S),
       KINDS.indexOf(device.kind), LOOKS.indexOf(actor.look), actor.level, device.id === this.selected ? 1 : 0,
     ];
-  }
-
-  private pushTrail(actor: Actor, lines: number[]): void {
-    const { x, y } = this.anchor;
-    const look = LOOKS.indexOf(actor.look === "available" ? "riding" : actor.look);
-    const oldest_s = this.now_s() - TRAIL_S;
-    actor.trail.forEach((tail, at) => {
-      const next = actor.trail[at + 1];
-      if ((next?.at_s ?? actor.glide_end_s) < oldest_s) return;
-      if (next !== undefined) {
-        lines.push(tail.x - x, tail.y - y, next.x - x, next.y - y, next.x - x, next.y - y, 0, 0, tail.at_s, next.at_s, look);
-        return;
-      }
-      const { from, to, glide_start_s, glide_end_s } = actor;
-      lines.push(tail.x - x, tail.y - y, from.x - x, from.y - y, to.x - x, to.y - y);
-      lines.push(glide_start_s, glide_end_s, tail.at_s, glide_end_s, look);
-    });
   }
 }
 

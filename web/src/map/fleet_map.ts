@@ -217,11 +217,8 @@ export class FleetMap {
     this.rest_ms = 0;
     clearTimeout(this.drawTimer);
     const now_s = nowS();
-    const busy = this.scene.busyUntil() > now_s;
-    if (!busy) {
-      this.scene.sweep(now_s);
-      if (this.trails_until_s < now_s) return;
-    }
+    const busy = this.scene.goOn(now_s);
+    if (!busy && this.trails_until_s < now_s) return;
     const rest_ms = busy ? (this.cost_ms > SLOW_PICTURE_MS ? this.cost_ms * REST_PER_PICTURE : 0) : TRAIL_PICTURE_MS;
     if (rest_ms === 0) {
       this.map.triggerRepaint();

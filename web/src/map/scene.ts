@@ -59,6 +59,13 @@ export class Scene {
     for (const [id, actor] of this.actors) if (actor.gone_s + FADE_S < now_s) this.actors.delete(id);
   }
 
+  /** Forgets who has faded out; true while something still moves or fades. In a live fleet something always does: who
+   * left is forgotten meanwhile, or every picture would carry all who ever left. */
+  goOn(now_s: number): boolean {
+    this.sweep(now_s);
+    return this.busyUntil() > now_s;
+  }
+
   /** The time until which something moves or fades. */
   busyUntil(): number {
     let until = 0;
