@@ -162,6 +162,16 @@ def test_without_a_token_the_page_asks_for_one_and_then_keeps_to_its_policy(
         tab.goto(f"{rig.url}/#{AT}")
         field = tab.locator("input[type=password]")
         expect(field).to_be_visible()
+        expect(tab.locator("#connection")).to_have_text("Signed out")
+        refusal = tab.get_by_role("dialog").get_by_role("alert")
+        expect(refusal).to_have_count(0)
+
+        field.fill("a.wrong.one")
+        field.press("Enter")
+        # Said, or the same empty question would look like a mistake of the page.
+        expect(refusal).to_have_text("This token is not valid, or has ended.")
+        expect(tab.locator("#connection")).to_have_text("Signed out")
+
         field.fill(stack.token("staff"))
         field.press("Enter")
         expect(tab.locator("#total")).to_have_text("4")

@@ -163,7 +163,7 @@ function showConnection(conversation: Conversation): void {
   const pill = byId("connection");
   pill.dataset["phase"] = connection;
   say(pill.querySelector("span") ?? pill, words);
-  document.body.classList.toggle("not-live", connection === "reconnecting" || connection === "stale");
+  document.body.classList.toggle("not-live", ["reconnecting", "stale", "signed_out"].includes(connection));
   const notice = byId("notice");
   const { refused } = conversation;
   notice.hidden = refused === null && map !== null;

@@ -135,6 +135,16 @@ describe("the connection", () => {
     trial.does({ name: "visible" });
     expect(trial.effects.at(-1)).toEqual({ name: "connect" });
   });
+
+  test("is not tried again with a token that was refused, until somebody looks at the page again", () => {
+    const trial = opened().does({ name: "signed_out" });
+    expect(trial.effects.at(-1)).toEqual({ name: "disconnect" });
+    const asked = trial.effects.length;
+    trial.does({ name: "closed" }, { name: "waited" }, { name: "tick" }, { name: "hidden" }, { name: "wished", wish: WISH });
+    expect(trial.state.phase.name).toBe("signed_out");
+    expect(trial.effects).toHaveLength(asked);
+    expect(trial.does({ name: "visible" }).effects.at(-1)).toEqual({ name: "connect" });
+  });
 });
 
 test("after any walk of the fleet, cuts and pans the client holds what the server believes", () => {

@@ -17,7 +17,9 @@ export type Phase =
   | { readonly name: "connecting" }
   | { readonly name: "open" }
   | { readonly name: "waiting"; readonly until_ms: number }
-  | { readonly name: "paused" };
+  | { readonly name: "paused" }
+  /** Nobody is signed in: with another token the page begins anew. */
+  | { readonly name: "signed_out" };
 
 export interface Conversation {
   readonly phase: Phase;
@@ -66,6 +68,7 @@ export type Happening =
   | { readonly name: "waited" }
   | { readonly name: "hidden" }
   | { readonly name: "visible" }
+  | { readonly name: "signed_out" }
   | { readonly name: "tick" };
 
 export type Effect =
@@ -91,15 +94,16 @@ export function advance(now: Conversation, happening: Happening, now_ms: number,
     case "heard":
       return now.phase.name === "open" ? heard({ ...now, heard_ms: now_ms }, happening.frame, now_ms) : stay(now);
     case "closed":
-      return now.phase.name === "paused" || now.phase.name === "idle" ? stay(now) : retry(now, now_ms, chance);
+      return ["paused", "idle", "signed_out"].includes(now.phase.name) ? stay(now) : retry(now, now_ms, chance);
     case "waited":
       return now.phase.name === "waiting" ? connect(now) : stay(now);
     case "hidden":
-      return now.phase.name === "idle"
-        ? stay(now)
-        : { next: { ...now, phase: { name: "paused" }, answered: false }, effects: [{ name: "disconnect" }] };
+      return now.phase.name === "idle" || now.phase.name === "signed_out" ? stay(now) : disconnect(now, "paused");
     case "visible":
-      return now.phase.name === "paused" || now.phase.name === "waiting" ? connect({ ...now, attempt: 0 }) : stay(now);
+      // Signed out too: without a token the attempt ends in the question for one, which a person may have closed.
+      return ["paused", "waiting", "signed_out"].includes(now.phase.name) ? connect({ ...now, attempt: 0 }) : stay(now);
+    case "signed_out":
+      return disconnect(now, "signed_out");
     case "tick":
       return tick(now, now_ms, chance);
   }
@@ -112,6 +116,10 @@ function wished(now: Conversation, now_ms: number): Step {
 
 function connect(now: Conversation): Step {
   return { next: { ...now, phase: { name: "connecting" }, answered: false }, effects: [{ name: "connect" }] };
+}
+
+function disconnect(now: Conversation, name: "paused" | "signed_out"): Step {
+  return { next: { ...now, phase: { name }, answered: false }, effects: [{ name: "disconnect" }] };
 }
 
 function watchAgain(now: Conversation, now_ms: number): Step {

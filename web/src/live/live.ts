@@ -13,8 +13,8 @@ const UNAUTHENTICATED = 4401;
 export interface LiveListener {
   /** The token to say; empty when nobody is signed in. */
   token(): string;
-  /** Nobody is signed in any more. */
-  onSignedOut(): void;
+  /** Nobody is signed in any more; `refused` when the server did not take the token. */
+  onSignedOut(refused: boolean): void;
   /** The conversation moved on: connection, refusal or counts may be others. */
   onState(state: Conversation): void;
   /** Devices changed: all of them, or only these ids (an id without a device vanished). */
@@ -83,7 +83,7 @@ export class Live {
   private connect(): void {
     clearTimeout(this.retryTimer);
     this.disconnect();
-    if (this.listener.token() === "") return this.listener.onSignedOut();
+    if (this.listener.token() === "") return this.signOut(false);
     const socket = new WebSocket(this.url);
     this.socket = socket;
     // Events of a socket that was replaced say nothing about the one in use.
@@ -97,13 +97,17 @@ export class Live {
     socket.onclose = ({ code }) => {
       if (code !== UNAUTHENTICATED) return mine({ name: "closed" });
       // Coming back with the same token would end the same way.
-      mine({ name: "hidden" });
-      this.listener.onSignedOut();
+      if (this.socket === socket) this.signOut(true);
     };
     socket.onmessage = (message: MessageEvent<unknown>) => {
       const frame = typeof message.data === "string" ? parseFrame(message.data) : null;
       if (frame !== null) mine({ name: "heard", frame });
     };
+  }
+
+  private signOut(refused: boolean): void {
+    this.happen({ name: "signed_out" });
+    this.listener.onSignedOut(refused);
   }
 
   private send(frame: ClientFrame): void {

@@ -4,8 +4,8 @@ import "./sign_in.css";
 import { byId } from "../dom";
 import { signedIn } from "./token";
 
-/** Asks once; the page begins anew with what was given. */
-export function askToSignIn(): void {
+/** Asks once; the page begins anew with what was given. `refused` when the token there was is the reason. */
+export function askToSignIn(refused: boolean): void {
   const dialog = byId<HTMLDialogElement>("sign-in");
   if (dialog.open) return;
   signedIn.forget();
@@ -17,4 +17,6 @@ export function askToSignIn(): void {
     location.reload();
   });
   dialog.showModal();
+  // Shown only now: a screen reader says what appears in an open dialog.
+  byId("token-refused").hidden = !refused;
 }

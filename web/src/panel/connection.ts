@@ -2,7 +2,7 @@
 
 import type { Conversation } from "../live/conversation";
 
-export type Connection = "connecting" | "live" | "reconnecting" | "stale" | "refused" | "paused";
+export type Connection = "connecting" | "live" | "reconnecting" | "stale" | "refused" | "paused" | "signed_out";
 
 export interface ConnectionWords {
   readonly connection: Connection;
@@ -25,6 +25,8 @@ export function connectionOf(now: Conversation, now_ms: number): ConnectionWords
     }
     case "paused":
       return { connection: "paused", words: "Paused" };
+    case "signed_out":
+      return { connection: "signed_out", words: "Signed out" };
     case "open":
       if (now.refused !== null) return { connection: "refused", words: "View refused" };
       if (now.stale) return { connection: "stale", words: "Server is catching up" };

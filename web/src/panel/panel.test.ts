@@ -37,6 +37,7 @@ test("the state of the connection is one honest word", () => {
   expect(say({ phase: { name: "open" }, answered: false, devices }, 5_000)).toBe("Stale");
   expect(say({ phase: { name: "open" }, answered: true, stale: true })).toBe("Server is catching up");
   expect(say({ phase: { name: "paused" } })).toBe("Paused");
+  expect(say({ phase: { name: "signed_out" }, devices })).toBe("Signed out");
 });
 
 test("words are for people", () => {
