@@ -1,10 +1,10 @@
 /** The card of one device: asked anew when the map hears of it, its history when it is opened. */
 
-import { byId, el, svg } from "../dom";
+import { byId, el, say, svg } from "../dom";
 import type { MapDevice } from "../live/frames";
 import { lookOf, LOOK_WORDS } from "../map/look";
 import { ageWords, deviceTitle, reasonWords, sentence } from "../words/words";
-import { fetchDevice, fetchHistory, Unanswered, type DeviceState, type HistoryPoint } from "./device";
+import { fetchDevice, fetchHistory, reportedAt, Unanswered, type DeviceState, type HistoryPoint } from "./device";
 import { lengthWords, linePlot, tracePlot } from "./plots";
 import { Orders } from "../orders/orders";
 import { slotGrid } from "./slots";
@@ -23,6 +23,7 @@ type Range = (typeof RANGES)[number];
 export class Card {
   private readonly card = byId("card");
   private readonly head = el("div", { class: "card-head" });
+  private readonly reported = el("p");
   private readonly why = el("div", { class: "why", "aria-live": "polite" });
   private readonly facts = el("dl", { class: "facts" });
   private readonly slots = el("div");
@@ -130,6 +131,7 @@ export class Card {
       if (signal.aborted || this.shown === null) return;
       this.state = state;
       this.drawState(state);
+      this.drawReported(this.shown);
       if (state.public_id !== this.shown.id) this.onRenamed(state.public_id);
     });
   }
@@ -167,10 +169,15 @@ export class Card {
     const focused = this.head.contains(document.activeElement) ? document.activeElement?.getAttribute("aria-label") : null;
     this.head.replaceChildren(
       el("i", { class: `look ${look} big`, "aria-hidden": "true" }),
-      el("div", {}, el("h2", {}, deviceTitle(device)), el("p", {}, `${LOOK_WORDS[look]} · reported ${agoWords(device.at)}`)),
+      el("div", {}, el("h2", {}, deviceTitle(device)), this.reported),
       centre, close);
     if (focused === "Close") close.focus();
     if (focused === "Centre the map on it") centre.focus();
+    this.drawReported(device);
+  }
+
+  private drawReported(device: MapDevice): void {
+    say(this.reported, `${LOOK_WORDS[lookOf(device)]} · reported ${agoWords(reportedAt(device, this.state))}`);
   }
 
   private drawWhy(available: boolean, reasons: MapDevice["reasons"]): void {

@@ -1,7 +1,7 @@
 /** What the HTTP routes say of one device: types, parsing, and errors as sentences. */
 
 import { signedIn } from "../login/token";
-import { isKind, type Kind, type ReasonSince } from "../live/frames";
+import { isKind, type Kind, type MapDevice, type ReasonSince } from "../live/frames";
 
 export interface SlotState {
   readonly number: number;
@@ -46,6 +46,12 @@ export interface HistoryPoint {
   readonly lon: number | null;
   readonly battery_pct: number | null;
   readonly units: number | null;
+}
+
+/** When it last reported. The map hears only of what changed beyond noise, so of a device that stands still the answer
+ * about it knows more; of one that moves the map may. */
+export function reportedAt(onMap: Pick<MapDevice, "at">, state: Pick<DeviceState, "at_ms"> | null): number {
+  return Math.max(onMap.at, state?.at_ms ?? 0);
 }
 
 /** The server answered with a problem, or not at all; the message is a sentence for a person. */
