@@ -12,6 +12,7 @@ from rich.console import Console
 from cli import running
 from cli.api_client import ApiClient, Refused, Unanswered
 from cli.tokens import TOKEN, token_of
+from gateway.core.command import SENSED
 
 EXIT_OTHERWISE = 1
 """Refused, failed, expired, cancelled, too late: it ended, and not as asked."""
@@ -46,6 +47,9 @@ _ENDS = {
     "executed_late": "[bold red]executed too late[/]: an incident was raised",
     "abandoned": "[bold]given up[/]",
 }
+_CONFIRMED_UNSENSED = "[bold green]confirmed[/]: done, the device says so"
+"""Of kinds that no sensor shows."""
+_SENSED = frozenset(kind.name.lower() for kind in SENSED)
 
 Id = Annotated[str, typer.Argument(help="Device id or current public id.")]
 Slot = Annotated[int, typer.Option(min=0, help="Slot of a cabinet or locker; 0 is the device itself.")]
@@ -78,7 +82,7 @@ def _help(kind: str, does: str) -> str:
     example = {"eject": "cabinet-0042 --slot 3", "open_slot": "locker-0007 --slot 3"}.get(kind, "bike-000017")
     return (
         f"{does} Shows every step with its milliseconds.\n\n"
-        "Exit code 0 when sensors confirmed it, 1 when it ended otherwise, 3 when nobody knows.\n\n"
+        "Exit code 0 when it is confirmed, 1 when it ended otherwise, 3 when nobody knows.\n\n"
         f"  Example: ./latchkey device {kind.replace('_', '-')} {example}"
     )
 
@@ -166,11 +170,14 @@ def refusal_hint(problem: Mapping[str, Any], device_id: str, address: str) -> st
 def end_words(command: Mapping[str, Any]) -> str:
     """How it ended, in a sentence."""
     reason = f" ({_plain(command['reason'])})" if command["reason"] else ""
-    return f"            {_ENDS.get(command['phase'], command['phase'])}{reason}"
+    words = _ENDS.get(command["phase"], command["phase"])
+    if command["phase"] == "confirmed" and command["kind"] not in _SENSED:
+        words = _CONFIRMED_UNSENSED
+    return f"            {words}{reason}"
 
 
 def exit_code(phase: str) -> int:
-    """0 only for what sensors confirmed."""
+    """0 only for what is confirmed: an answer is not enough where sensors could say more."""
     if phase == "confirmed":
         return 0
     return EXIT_OTHERWISE if phase in _ENDS and phase != "unconfirmed" else EXIT_UNKNOWN

@@ -145,6 +145,9 @@ def test_an_unlock_is_told_to_its_end_with_the_milliseconds_of_each_step(page: P
 
     open_card(page, rig, BIKES[1])
     expect(card.locator(".timeline")).to_have_count(0)
+    # No sensor hears a bell.
+    card.get_by_role("button", name="Make it ring").click()
+    expect(card.get_by_role("status")).to_have_text("Done, the device says so.")
 
 
 def test_a_slot_is_picked_and_a_device_without_a_key_takes_no_order(page: Page, rig: UnlockRig) -> None:

@@ -7,12 +7,13 @@ import pytest
 
 from cli.api_client import ApiClient
 from cli.device_order import end_words, exit_code, line_words, refusal_hint, story
-from gateway.core.command import SETTLED, Phase
+from firmware_protocol.commands import CommandKind
+from gateway.core.command import SENSED, SETTLED, Phase
 from tests.unit.api.routes.test_commands import a_bike, order, put_in
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_only_what_sensors_confirmed_is_a_success(phase: Phase) -> None:
+def test_only_what_is_confirmed_is_a_success(phase: Phase) -> None:
     expected = 0 if phase is Phase.CONFIRMED else 1 if phase in SETTLED else 3
     assert exit_code(phase.value) == expected
 
@@ -20,9 +21,16 @@ def test_only_what_sensors_confirmed_is_a_success(phase: Phase) -> None:
 @pytest.mark.parametrize("phase", sorted([*SETTLED, Phase.UNCONFIRMED]))
 def test_every_end_has_words(phase: Phase) -> None:
     assert (
-        phase.value.split("_")[0][:4] in end_words({"phase": phase.value, "reason": ""})
+        phase.value.split("_")[0][:4] in end_words({"kind": "unlock", "phase": phase.value, "reason": ""})
         or phase is Phase.ABANDONED
     )
+
+
+@pytest.mark.parametrize("kind", CommandKind)
+def test_sensors_are_named_only_for_what_they_show(kind: CommandKind) -> None:
+    said = end_words({"kind": kind.name.lower(), "phase": "confirmed", "reason": ""})
+    assert ("its sensors say so" in said) is (kind in SENSED)
+    assert ("the device says so" in said) is (kind not in SENSED)
 
 
 def test_a_line_says_when_and_what_and_never_becomes_markup() -> None:

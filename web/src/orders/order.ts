@@ -10,6 +10,8 @@ export interface Wish {
 
 export interface Command {
   readonly id: string;
+  /** One of more than the page lets a person ask. */
+  readonly kind: string;
   readonly phase: string;
   readonly settled: boolean;
   readonly reason: string;
@@ -35,6 +37,7 @@ export function parseCommand(value: unknown): Command {
   const fields = fieldsOf(value);
   return {
     id: textOf(fields["id"]),
+    kind: textOf(fields["kind"]),
     phase: textOf(fields["phase"]),
     settled: fields["settled"] === true,
     reason: textOf(fields["reason"]),

@@ -56,9 +56,19 @@ const ENDED: Readonly<Record<string, string>> = {
   abandoned: "Given up.",
 };
 
+/** Kinds that no sensor shows, as gateway/core/command.py has it (`SENSED`): the device's word is all there is. */
+const UNSENSED: readonly string[] = ["locate", "configure"];
+/** What ends otherwise for them: nothing was opened. */
+const ENDED_UNSENSED: Readonly<Record<string, string>> = {
+  confirmed: "Done, the device says so.",
+  failed: "The device could not do it.",
+  unconfirmed: "Silence. It may have been done.",
+};
+
 /** How it stands, in a sentence. */
 export function phaseWords(command: Command): string {
-  const words = ENDED[command.phase] ?? "On its way…";
+  const special = UNSENSED.includes(command.kind) ? ENDED_UNSENSED[command.phase] : undefined;
+  const words = special ?? ENDED[command.phase] ?? "On its way…";
   return command.reason === "" ? words : `${words} (${plain(command.reason)})`;
 }
 

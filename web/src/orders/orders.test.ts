@@ -33,7 +33,7 @@ describe("the story of an order", () => {
   it("survives an answer that is none", () => {
     expect(parseTimeline(null)).toEqual([]);
     expect(parseTimeline({ lines: [7] })).toHaveLength(1);
-    expect(parseCommand("no")).toEqual({ id: "", phase: "", settled: false, reason: "" });
+    expect(parseCommand("no")).toEqual({ id: "", kind: "", phase: "", settled: false, reason: "" });
   });
 
   it("never calls silence a failure", () => {
@@ -41,6 +41,15 @@ describe("the story of an order", () => {
     expect(phaseWords(silent)).toContain("may have opened");
     expect(phaseTone("unconfirmed")).toBe("bad");
     expect(phaseTone("sent")).toBe("open");
+  });
+
+  it("claims no sensor for what none shows", () => {
+    const ended = (kind: string, phase: string): string => phaseWords(parseCommand({ id: "1", kind, phase, settled: true, reason: "" }));
+    expect(ended("unlock", "confirmed")).toBe("Done, and its sensors confirm it.");
+    expect(ended("locate", "confirmed")).toBe("Done, the device says so.");
+    expect(ended("locate", "failed")).not.toContain("open");
+    expect(ended("locate", "unconfirmed")).not.toContain("open");
+    expect(ended("locate", "refused")).toBe("The device refused.");
   });
 
   it("gives the device's reason", () => {
