@@ -65,6 +65,7 @@ async def test_while_other_shards_are_filled_slowly_an_owner_is_not_silent() -> 
     clock.advance(ms=silent_before_ms)
     redis.page_takes_ms = SLOW_MS
     # Shard 1 must be read again; shard 0 only waits for that.
+    await redis.store.give_up(1, "epoch of 1")
     await redis.store.rebuild(1, "another epoch", {})
     await relay.step()
     assert relay.shards_missing == 1
