@@ -151,7 +151,9 @@ class GuardedHttp(HttpToolsProtocol):
             super().handle_websocket_upgrade()
         except Exception:
             # The new protocol counts as a connection already, and would never hear of its end.
-            for one in [one for one in self.connections if getattr(one, "transport", None) is self.transport]:
+            for one in [
+                one for one in self.connections if getattr(one, "_transport", None) is self.transport
+            ]:
                 self.connections.discard(one)
             self.transport.abort()
             raise

@@ -69,11 +69,6 @@ class LiveSocket(asyncio.Protocol):
         self._pong_awaited = False
         self._close_by_s: float | None = None
 
-    @property
-    def transport(self) -> asyncio.Transport:
-        """Under the name that the server's own protocols have for it."""
-        return self._transport
-
     # --- what the transport calls -----------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
