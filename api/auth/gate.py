@@ -143,8 +143,13 @@ class Gate:
             await keys.refresh()
         try:
             return verify(token, self.rules, now_s=now_s)
-        except UnknownKey:
-            if not isinstance(keys, IssuerKeys) or not await keys.refresh():
+        except UnknownKey as error:
+            if not isinstance(keys, IssuerKeys):
+                raise
+            if not await keys.refresh():
+                if keys.is_untold:
+                    # A client that is told its token is bad forgets it; this one may be good.
+                    raise StoreUnavailable("the identity provider has not told its keys yet") from error
                 raise
             return verify(token, self.rules, now_s=now_s)
 

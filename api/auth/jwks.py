@@ -1,5 +1,6 @@
 """Public keys of an identity provider: from a file, or from an address that is asked now and then."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,6 +58,7 @@ class IssuerKeys:
         self._monotonic_s = monotonic_s
         self._told_s = monotonic_s() if keys else float("-inf")
         self._asked_s = float("-inf")
+        self._asking: asyncio.Task[bool] | None = None
 
     def key(self, key_id: str) -> jwt.PyJWK | None:
         """By id; an empty one stands for the only key."""
@@ -65,19 +67,36 @@ class IssuerKeys:
         return self._keys.get(key_id)
 
     @property
+    def is_untold(self) -> bool:
+        """Whether no set was ever read: then nobody can say of a key id that it is wrong."""
+        return not self._keys
+
+    @property
     def is_due(self) -> bool:
-        """Whether `refresh` would ask: the keys are old."""
-        return bool(self._url) and self._monotonic_s() - self._told_s > FRESH_FOR_S and self._may_ask
+        """Whether `refresh` is worth waiting for: the keys are old, and somebody asks or may ask."""
+        is_old = self._monotonic_s() - self._told_s > FRESH_FOR_S
+        return bool(self._url) and is_old and (self._is_asking or self._may_ask)
+
+    @property
+    def _is_asking(self) -> bool:
+        return self._asking is not None and not self._asking.done()
 
     @property
     def _may_ask(self) -> bool:
         return bool(self._url) and self._monotonic_s() - self._asked_s > ASK_AGAIN_AFTER_S
 
     async def refresh(self) -> bool:
-        """Asks the address, if it may; True when there are new keys. Old ones stay while nobody answers."""
-        if not self._may_ask:
-            return False
-        self._asked_s = self._monotonic_s()
+        """Asks the address, if it may, or waits with whoever asked; True when there are new keys. Old ones stay while
+        nobody answers."""
+        if self._asking is None or self._asking.done():
+            if not self._may_ask:
+                return False
+            self._asked_s = self._monotonic_s()
+            self._asking = asyncio.create_task(self._ask())
+        # Others wait for the same answer: it outlives the request that began to ask.
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> bool:
         try:
             self._keys = parse_key_set(await fetch_json(self._url))
         except (FetchFailed, BadKeySet) as error:

@@ -1,5 +1,6 @@
 """Keys of an identity provider: only good ones, asked for now and then, kept while nobody answers."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -84,3 +85,28 @@ async def test_an_address_is_asked_now_and_then_whatever_tokens_name(monkeypatch
     assert await keys.refresh()
     assert keys.key("one") is None
     assert keys.key("two") is not None
+
+
+async def test_who_comes_while_the_address_is_asked_waits_for_that_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s, asked, answered = 1000.0, asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow(_: str) -> object:
+        asked.release()
+        await answered.wait()
+        return {"keys": [TWO]}
+
+    monkeypatch.setattr(jwks, "fetch_json", slow)
+    keys = IssuerKeys({"one": jwt.PyJWK(ONE)}, url="https://issuer/keys", monotonic_s=lambda: now_s)
+    now_s += FRESH_FOR_S + 1
+    impatient, *patient = [asyncio.create_task(keys.refresh()) for _ in range(4)]
+    await asked.acquire()
+    assert keys.is_due, "old keys are waited for, also while somebody else asks"
+    # Whose request began the question may go away: the others still get the answer.
+    impatient.cancel()
+    await asyncio.wait((impatient,))
+    answered.set()
+    assert await asyncio.gather(*patient) == [True, True, True]
+    assert asked.locked(), "the address was asked once"
+    assert (keys.is_due, keys.key("one")) == (False, None)
