@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 import structlog
@@ -37,6 +38,8 @@ class _Remembered(Struct, frozen=True):
     principal: Principal
     until_s: float
     """Unix seconds."""
+    fresh_until_s: float
+    """Monotonic seconds: a wall clock that is set back must not make what was read of a key last longer."""
 
 
 class Gate:
@@ -59,7 +62,9 @@ class Gate:
     def remembered(self, token: str) -> Principal | None:
         """Whom a token that was looked at before speaks for, if it still does."""
         known = self._remembered.get(token)
-        if known is None or self._clock.now_ms() >= known.until_s * 1000 or self.is_revoked(known.principal):
+        if known is None or self._clock.monotonic_s() >= known.fresh_until_s:
+            return None
+        if self._clock.now_ms() >= known.until_s * 1000 or self.is_revoked(known.principal):
             return None
         return known.principal
 
@@ -158,7 +163,8 @@ class Gate:
         key_id = key_id_of(key)
         principal = principal_of_key(key, await self._known_key(key_id), now_ms=now_ms)
         self._used.add(key_id)
-        self._remember(key, principal, now_ms / 1000 + KEY_FRESH_FOR_S)
+        fresh_until_s = self._clock.monotonic_s() + KEY_FRESH_FOR_S
+        self._remember(key, principal, now_ms / 1000 + KEY_FRESH_FOR_S, fresh_until_s)
         return principal
 
     async def _known_key(self, key_id: str) -> KnownKey | None:
@@ -176,9 +182,9 @@ class Gate:
         self._known_keys[key_id] = (self._clock.monotonic_s(), known)
         return known
 
-    def _remember(self, token: str, principal: Principal, until_s: float) -> None:
+    def _remember(self, token: str, principal: Principal, until_s: float, fresh_until_s: float = inf) -> None:
         _make_room(self._remembered)
-        self._remembered[token] = _Remembered(principal, until_s)
+        self._remembered[token] = _Remembered(principal, until_s, fresh_until_s)
 
 
 def bearer_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

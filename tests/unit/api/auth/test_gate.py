@@ -67,6 +67,20 @@ async def test_a_revoked_key_is_refused_within_seconds(surface: Surface) -> None
         await surface.gate.identify(key)
 
 
+async def test_a_revoked_key_is_refused_within_seconds_though_the_clock_was_set_back(
+    surface: Surface,
+) -> None:
+    key = a_key(surface)
+    await surface.gate.identify(key)
+    surface.clock.set_back(ms=3_600_000)
+    key_id, known = surface.people.keys.popitem()
+    surface.people.keys[key_id] = structs.replace(known, revoked_ms=surface.clock.now_ms())
+    surface.clock.advance(ms=int(KEY_FRESH_FOR_S * 1000) + 1)
+    assert surface.gate.remembered(key) is None
+    with pytest.raises(BadToken):
+        await surface.gate.identify(key)
+
+
 async def test_a_good_key_outlives_a_short_absence_of_the_database(surface: Surface) -> None:
     key = a_key(surface)
     await surface.gate.identify(key)
