@@ -91,6 +91,9 @@ class LiveSession:
         self._outbox = ChangeOutbox()
         self._snapshot_due = False
         self._stale_told = False
+        self._ended: bytes | None = None
+        """That the view filled up. Not `_answer`: whatever is refused next would take its place, and the client would
+        keep a map that stands still."""
         self._answer: bytes | None = None
         self._allowance = FRAMES_AT_ONCE
         self._allowed_at_s = now_s
@@ -99,7 +102,8 @@ class LiveSession:
     @property
     def has_pending(self) -> bool:
         """Whether `next_frame` has something to say."""
-        return self._answer is not None or self._snapshot_due or len(self._outbox) > 0 or self._stale_differs
+        has_word = self._ended is not None or self._answer is not None
+        return has_word or self._snapshot_due or len(self._outbox) > 0 or self._stale_differs
 
     @property
     def pending_devices(self) -> int:
@@ -163,10 +167,15 @@ class LiveSession:
                     self._outbox.vanish(public_id)
         if self._outbox.due > watching.may_grow_to:
             self._end_watch()
-            self._refuse(Refused(watching.id, "view_filled_up", str(TooManyDevices(watching.may_grow_to))))
+            self._refused += 1
+            why = str(TooManyDevices(watching.may_grow_to))
+            self._ended = encode_refused(Refused(watching.id, "view_filled_up", why))
 
     def next_frame(self) -> bytes | None:
         """The next frame to send, or None. Called when the one before has left the process."""
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            return ended
         if self._answer is not None:
             answer, self._answer = self._answer, None
             return answer
@@ -211,6 +220,8 @@ class LiveSession:
         self._watching = _Watching(watch.id, box, wanted, cells, int(viewer.max_devices * GROWTH))
         self._outbox.begin(entries)
         self._snapshot_due = True
+        # The snapshot takes the place of all that the watch before has shown.
+        self._ended = None
         self._refused = 0
         return None
 
