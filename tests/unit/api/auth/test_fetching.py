@@ -1,6 +1,7 @@
 """One question, one bounded answer in time, or a failure that names no secret."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -86,6 +87,22 @@ async def test_who_keeps_us_waiting_is_given_up(answer: bytes) -> None:
 async def test_nobody_there() -> None:
     with pytest.raises(FetchFailed):
         await fetch_json("http://127.0.0.1:1/")
+
+
+async def test_two_questions_share_what_was_prepared_for_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    contexts: list[ssl.SSLContext] = []
+
+    async def nobody(_: str, __: int, *, ssl: ssl.SSLContext) -> None:
+        contexts.append(ssl)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(asyncio, "open_connection", nobody)
+    for _ in range(2):
+        with pytest.raises(FetchFailed):
+            await fetch_json("https://login.example.org/")
+    first, second = contexts
+    assert first is second
+    assert (first.verify_mode, first.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x/", "http:///x", "https://u:p@h/", "http://h/#f", "http://h:x/"])
