@@ -139,7 +139,9 @@ class Limiter:
     def address(self, request: Request) -> str:
         """Where a request came from, behind proxies of ours too."""
         peer = request.client.host if request.client is not None else ""
-        return self._doors.address(peer, request.headers.get("x-forwarded-for"))
+        # RFC 9110, 5.3: lines of one name are one list. A proxy may add its own line after one that the client made up.
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for")) or None
+        return self._doors.address(peer, forwarded)
 
 
 def _named_together(buckets: Sequence[Bucket]) -> str:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
+from fastapi import Request
 from msgspec import structs
 
 from api.auth.doors import Doors, doors_of
@@ -179,3 +180,17 @@ async def test_behind_a_proxy_of_ours_each_address_counts_for_itself() -> None:
             headers = {"X-Forwarded-For": f"10.1.1.{number}"}
             answer = await surface.http.post("/v1/login/wechat", json={"code": "x"}, headers=headers)
             assert answer.status_code == 404
+
+
+def test_a_line_of_forwarded_addresses_before_the_one_of_our_proxy_is_not_believed() -> None:
+    """HAProxy's `option forwardfor` adds a line of its own after whatever the client said."""
+    doors = doors_of("127.0.0.1", hosts=[], origins=[], proxies=["10.0.0.1/32"])
+    limiter = Limiter(Away(), Away(), doors, lambda: 0.0)
+
+    def address(*lines: bytes) -> str:
+        headers = [(b"x-forwarded-for", line) for line in lines]
+        return limiter.address(Request({"type": "http", "client": ("10.0.0.1", 1), "headers": headers}))
+
+    assert address(b"6.6.6.6", b"203.0.113.9") == "203.0.113.9"
+    assert address(b"6.6.6.6, 203.0.113.9", b"10.0.0.1") == "203.0.113.9"
+    assert address() == "10.0.0.1"
