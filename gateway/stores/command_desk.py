@@ -51,7 +51,8 @@ _TIMELINE = b"""
 _OF_DEVICE = f"""
     select {COMMAND} from command
     where device_no = %(device_no)s and fence < coalesce(
-        (select fence from command where command_id = %(before)s and device_no = %(device_no)s), {2**63 - 1})
+        (select fence from command where command_id = %(before)s and device_no = %(device_no)s),
+        case when %(before)s::uuid is null then {2**63 - 1} else 0 end)
     order by fence desc limit %(limit)s
 """.encode()
 _DONE = b"""
@@ -110,7 +111,7 @@ class PostgresCommandDesk:
         return [timeline_entry(row) for row in await self._rows(_TIMELINE, {"command_id": command_id})]
 
     async def of_device(self, device_no: int, *, before: UUID | None, limit: int) -> Sequence[CommandRecord]:
-        """Newest first, older than `before`. Raises StoreUnavailable."""
+        """Newest first, older than `before`; none when the device has no such command. Raises StoreUnavailable."""
         arguments = {"device_no": device_no, "before": before, "limit": limit}
         return [command_of(text) for (text,) in await self._rows(_OF_DEVICE, arguments)]
 

@@ -70,8 +70,9 @@ class FakeCommands:
     async def of_device(self, device_no: int, *, before: UUID | None, limit: int) -> Sequence[CommandRecord]:
         await self._interruptions.point("commands.of_device")
         newest = [record for record in reversed(self.rows.values()) if record.device_no == device_no]
-        if before is not None and before in self.rows:
-            newest = [record for record in newest if record.fence < self.rows[before].fence]
+        if before is not None:
+            fence = next((record.fence for record in newest if record.command_id == before), 0)
+            newest = [record for record in newest if record.fence < fence]
         return newest[:limit]
 
     async def cancel(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
