@@ -1,5 +1,7 @@
 """Who may enter at a broker that asks for each device: read when it asks, remembered for a moment."""
 
+from firmware_protocol.errors import MalformedTopic
+from firmware_protocol.topics import checked_device_id
 from gateway.broker_port import Admission
 from gateway.core.device import Status
 from gateway.ports import Clock
@@ -30,6 +32,11 @@ class PostgresBrokerAccess:
 
     async def of(self, name: str) -> Admission | None:
         """At most FRESH_FOR_S old; None for a device nobody registered. Raises StoreUnavailable."""
+        try:
+            checked_device_id(name)
+        except MalformedTopic:
+            # Whatever a client said comes here, and PostgreSQL takes no NUL: such a name is nobody's, and no fault.
+            return None
         now_s = self._clock.monotonic_s()
         read_at_s, known = self._remembered.get(name, (float("-inf"), None))
         if now_s - read_at_s < FRESH_FOR_S:

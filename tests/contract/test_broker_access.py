@@ -67,3 +67,9 @@ async def test_a_certificate_counts_while_it_stands(database: str, pool: Reading
 
 async def test_nobody_is_nobody(database: str, pool: ReadingPool) -> None:
     assert await PostgresBrokerAccess(pool, FakeClock()).of("nobody") is None
+
+
+@pytest.mark.parametrize("name", ["", "a\0", "\0", "ü", "\ud800", "x" * 33, "lk-gateway"])
+async def test_a_name_that_no_device_can_have_is_nobodys(database: str, pool: ReadingPool, name: str) -> None:
+    """A broker hands on whatever a client said; PostgreSQL takes no NUL in a text."""
+    assert await PostgresBrokerAccess(pool, FakeClock()).of(name) is None
