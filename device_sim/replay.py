@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,9 +25,18 @@ _GUESSES: Mapping[str, tuple[str, ...]] = {
 }
 """Names seen in published trip files."""
 
+_MAX_LAT = 85
+"""Where the map of the page ends."""
+_MAX_LON = 180
+_YEAR_10000_MS = 253_402_300_800_000
+
 
 class BadTripFile(ValueError):
-    """The file cannot be read as trips; says which column or row."""
+    """The file cannot be read as trips; says what is wrong with it, and what to do."""
+
+
+class _NoTrip(ValueError):
+    """A row is no trip; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +106,49 @@ def instant_ms(text: str) -> int:
         number = float(text)
     except ValueError:
         moment = datetime.fromisoformat(text.strip())
-        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-    # 10^11 seconds lie in the year 5138: above that it must be milliseconds.
-    return round(number if number > 1e11 else number * 1000)
+        ms = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
+    else:
+        # 10^11 seconds lie in the year 5138: above that it must be milliseconds.
+        ms = number if number > 1e11 else number * 1000
+    # Infinity, microseconds and the like: no calendar and no frame has room for them.
+    if not 0 <= ms < _YEAR_10000_MS:
+        raise ValueError(f"{text} is not between the years 1970 and 9999")
+    return round(ms)
 
 
 def read_trips(path: Path, mapping: Mapping[str, str]) -> TripFile:
     """All trips of a CSV file, plain or gzipped, by start. Raises BadTripFile, OSError."""
-    with _opened(path) as lines:
-        return parse_trips(lines, mapping)
+    try:
+        with _opened(path) as lines:
+            return parse_trips(lines, mapping, name=str(path))
+    except UnicodeDecodeError as error:
+        raise BadTripFile(
+            f"{path} is no CSV in UTF-8; save it as CSV UTF-8, or convert it with iconv -f GBK -t UTF-8"
+        ) from error
+    except EOFError as error:
+        raise BadTripFile(
+            f"{path} is cut off: the end of the packed file is missing; copy it again"
+        ) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise BadTripFile(
+            f"{path} is damaged or not packed by gzip ({error}); copy it again, or unpack it and drop the .gz"
+        ) from error
 
 
-def parse_trips(lines: TextIO, mapping: Mapping[str, str]) -> TripFile:
+def parse_trips(lines: TextIO, mapping: Mapping[str, str], *, name: str = "the file") -> TripFile:
     """All trips of CSV text, by start. Raises BadTripFile when there is none."""
-    rows = csv.DictReader(lines)
-    columns = columns_of(list(rows.fieldnames or ()), mapping)
+    rows = _rows(lines, name)
+    _, header = next(rows, (0, None))
+    if header is None:
+        raise BadTripFile(f"{name} is empty; it must begin with the names of columns: {','.join(COLUMNS)}")
+    columns = columns_of(header, mapping)
     trips: list[RawTrip] = []
     refused_rows = 0
-    for row in rows:
-        trip = _trip(row, columns)
-        if trip is None:
+    for _, row in rows:
+        try:
+            trips.append(_trip(dict(zip(header, row, strict=False)), columns))
+        except _NoTrip:
             refused_rows += 1
-        else:
-            trips.append(trip)
     if not trips:
         raise BadTripFile(f"no usable trip in the file, {refused_rows} rows refused")
     trips.sort(key=lambda trip: trip.starts_ms)
@@ -126,24 +156,65 @@ def parse_trips(lines: TextIO, mapping: Mapping[str, str]) -> TripFile:
 
 
 def _opened(path: Path) -> TextIO:
+    # Spreadsheets put a byte order mark before the first column's name: -sig takes it off.
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open("rt", encoding="utf-8-sig", newline="")
 
 
-def _trip(row: Mapping[str, str], columns: Mapping[str, str]) -> RawTrip | None:
+def _rows(lines: TextIO, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, with the number of the line it begins in."""
+    reader = csv.reader(lines)
+    line = 1
     try:
-        trip = RawTrip(
-            bike=row[columns["bike"]].strip(),
-            starts_ms=instant_ms(row[columns["start"]]),
-            ends_ms=instant_ms(row[columns["end"]]),
-            start=Place(float(row[columns["start_lat"]]), float(row[columns["start_lon"]])),
-            end=Place(float(row[columns["end_lat"]]), float(row[columns["end_lon"]])),
-        )
-    except (ValueError, AttributeError, TypeError):
-        return None
-    on_earth = all(abs(place.lat_deg) <= 85 and abs(place.lon_deg) <= 180 for place in (trip.start, trip.end))
-    return trip if trip.bike and on_earth and trip.ends_ms >= trip.starts_ms else None
+        for row in reader:
+            if row:
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        # Nearly always a quote that opens a field and is never closed: the rest of the file is in that field.
+        raise BadTripFile(
+            f"{name} is no CSV in line {line}: {error}; is a quote not closed there?"
+        ) from error
+
+
+def _trip(row: Mapping[str, str], columns: Mapping[str, str]) -> RawTrip:
+    """One row as a trip. Raises _NoTrip."""
+    texts = {ours: row.get(theirs, "").strip() for ours, theirs in columns.items()}
+    missing = next((ours for ours, text in texts.items() if not text), None)
+    if missing is not None:
+        raise _NoTrip(f"{missing} is empty")
+    starts_ms, ends_ms = (_time(texts, ours) for ours in ("start", "end"))
+    start, end = (
+        Place(_degrees(texts, f"{which}_lat", _MAX_LAT), _degrees(texts, f"{which}_lon", _MAX_LON))
+        for which in ("start", "end")
+    )
+    if ends_ms < starts_ms:
+        raise _NoTrip(f"end {_shown(texts['end'])} is before start {_shown(texts['start'])}")
+    return RawTrip(texts["bike"], starts_ms, ends_ms, start, end)
+
+
+def _time(texts: Mapping[str, str], ours: str) -> int:
+    try:
+        return instant_ms(texts[ours])
+    except ValueError:
+        raise _NoTrip(f"{ours} {_shown(texts[ours])} is no time") from None
+
+
+def _degrees(texts: Mapping[str, str], ours: str, limit: int) -> float:
+    try:
+        degrees = float(texts[ours])
+    except ValueError:
+        raise _NoTrip(f"{ours} {_shown(texts[ours])} is no number") from None
+    # Not `> limit`: nothing is larger than what is not a number.
+    if not abs(degrees) <= limit:
+        raise _NoTrip(f"{ours} {_shown(texts[ours])} is not between -{limit} and {limit} degrees")
+    return degrees
+
+
+def _shown(text: str) -> str:
+    """In quotes, and short: a quote that was never closed makes a field of half a file."""
+    return repr(text if len(text) <= 40 else f"{text[:39]}…")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,56 @@ def test_a_packed_file_is_read_and_an_empty_one_refused(tmp_path: Path) -> None:
         read_trips(plain, {})
 
 
+ROW = "A,1000,1600,1.30,103.80,1.31,103.81\n"
+HEADER = "bike,start,end,start_lat,start_lon,end_lat,end_lon\n"
+CUT_OFF = gzip.compress((HEADER + ROW).encode(), mtime=0)[:-12]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("gbk.csv", (HEADER + ROW.replace("A", "\u8f66")).encode("gbk"), "is no CSV in UTF-8; save it as"),
+        ("sheet.csv", b"PK\x03\x04\x14\x00\xff\xfe", "is no CSV in UTF-8"),
+        ("cut.csv.gz", CUT_OFF, "is cut off: .* copy it again"),
+        ("plain.csv.gz", HEADER.encode(), "is damaged or not packed by gzip .* drop the .gz"),
+        ("damaged.csv.gz", CUT_OFF[:10] + b"\xff" * 40, "is damaged or not packed by gzip"),
+        ("empty.csv", b"", "is empty; it must begin with the names of columns: bike,start,end,start_lat"),
+        ("empty.csv.gz", gzip.compress(b"\r\n\n"), "is empty"),
+        (
+            "quote.csv",
+            (HEADER + ROW + '"' + ROW * 5_000).encode(),
+            "is no CSV in line 3: .* is a quote not closed",
+        ),
+    ],
+    ids=["gbk", "binary", "cut off", "not packed", "damaged", "empty", "blank", "open quote"],
+)
+def test_a_file_that_cannot_be_read_is_named_with_what_is_wrong_and_what_to_do(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadTripFile, match=f"/{name} {said}"):
+        read_trips(tmp_path / name, {})
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_columns_name_packed_or_not(tmp_path: Path) -> None:
+    content = (HEADER + ROW).encode("utf-8-sig")
+    (tmp_path / "trips.csv").write_bytes(content)
+    (tmp_path / "trips.csv.gz").write_bytes(gzip.compress(content))
+    for name in ("trips.csv", "trips.csv.gz"):
+        assert [trip.bike for trip in read_trips(tmp_path / name, {}).trips] == ["A"]
+
+
+@pytest.mark.parametrize(
+    "text", ["inf", "-inf", "nan", "1e300", "-1", "1505145655000000", "0001-01-01T00:00+14:00", "oops", ""]
+)
+def test_what_no_calendar_holds_is_no_time_and_costs_its_row_only(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        instant_ms(text)
+    for wrong in (ROW.replace("1000", text), ROW.replace("1600", text)):
+        file = parse_trips(StringIO(HEADER + ROW + wrong), {})
+        assert (len(file.trips), file.refused_rows) == (1, 1)
+
+
 def test_a_replay_that_begins_late_finds_bikes_where_they_were_left() -> None:
     file = parse_trips(StringIO(TRIPS), {})
     whole = cast(file, bikes=10, begins_ms=0)
