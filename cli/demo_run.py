@@ -26,6 +26,7 @@ from device_sim.driver import Address
 from device_sim.live_summary import LiveSummary
 from device_sim.run import RunPlan, RunResult, run_fleet
 from device_sim.scenario import Scenario
+from device_sim.trip_count import TripCount
 
 GATHER_S = 60.0
 """At the start, for every device to be connected: one that rides before it has a network reports late."""
@@ -66,6 +67,8 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
     console = Console(soft_wrap=True, highlight=False)
     page = ensure_page()
     fleet = plan.scenario.fleet
+    if plan.scenario.file is not None:
+        console.print(plan.scenario.file.text(), markup=False)
     console.print(f"latchkey: starting private servers for {len(fleet)} devices")
     with ExitStack() as until_the_end:
         stack = until_the_end.enter_context(Stack.started(plan.folder))
@@ -90,7 +93,9 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         result = uvloop.run(_live(plan, address, watch, console, prepared=prepared))
         until_the_end.enter_context(_deaf_to_ctrl_c())
         rows = settled_rows(prepared.dsn, result.summary.acked)
-    summary = summarize(result, watch, rows, page=addresses.plain_page, profile=plan.profile)
+    summary = summarize(
+        result, watch, rows, page=addresses.plain_page, profile=plan.profile, replay=plan.scenario.file
+    )
     console.print(summary.text(), markup=False)
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
@@ -183,7 +188,15 @@ def settled_rows(dsn: str, acked: int) -> Rows:
             time.sleep(0.1)
 
 
-def summarize(result: RunResult, watch: MapWatch, rows: Rows, *, page: str, profile: str) -> DemoSummary:
+def summarize(
+    result: RunResult,
+    watch: MapWatch,
+    rows: Rows,
+    *,
+    page: str,
+    profile: str,
+    replay: TripCount | None = None,
+) -> DemoSummary:
     fleet = result.summary
     return DemoSummary(
         devices=fleet.devices,
@@ -202,4 +215,5 @@ def summarize(result: RunResult, watch: MapWatch, rows: Rows, *, page: str, prof
         p50_ms=watch.lags.percentile_ms(0.5),
         p99_ms=watch.lags.percentile_ms(0.99),
         map_refused=watch.refused,
+        replay=replay,
     )

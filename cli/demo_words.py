@@ -7,6 +7,7 @@ from pathlib import Path
 
 from device_sim.movement import Place
 from device_sim.profiles import Kind, Level, Profile
+from device_sim.trip_count import TripCount
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import report_topic
 
@@ -107,6 +108,8 @@ class DemoSummary:
     p99_ms: float | None
     map_refused: str = ""
     """Why the server would not show our map client the town, if so."""
+    replay: TripCount | None = None
+    """What the file of trips held, if there was one."""
 
     def text(self) -> str:
         """For a person."""

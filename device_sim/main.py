@@ -147,6 +147,8 @@ def _live(scenario: Scenario, plan: RunPlan, *, api: Api | None, json_file: Path
 async def _run(scenario: Scenario, plan: RunPlan, *, api: Api | None) -> tuple[int, dict[str, object]]:
     """Runs, tells, audits; the exit code and what `--json` writes."""
     console = Console()
+    if scenario.file is not None:
+        console.print(scenario.file.text(), markup=False, highlight=False, soft_wrap=True)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -154,6 +156,8 @@ async def _run(scenario: Scenario, plan: RunPlan, *, api: Api | None) -> tuple[i
         result = await run_fleet(scenario.fleet, plan, stop=stop, tell=live.tell)
     live.conclude(result.summary)
     answer: dict[str, object] = {"summary": result.summary.as_json()}
+    if scenario.file is not None:
+        answer["replay"] = asdict(scenario.file)
     code = 0 if result.summary.sent else NEVER_CONNECTED
     if api is not None:
         code = max(

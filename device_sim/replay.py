@@ -11,6 +11,7 @@ from typing import TextIO
 
 from device_sim.happenings import Trip
 from device_sim.movement import Area, Place
+from device_sim.trip_count import TripCount, refused_text
 
 COLUMNS = ("bike", "start", "end", "start_lat", "start_lon", "end_lat", "end_lon")
 
@@ -58,6 +59,8 @@ class TripFile:
     """By start."""
     refused_rows: int
     """Without a position, with an unreadable time or that end before they start."""
+    first_refused: str = ""
+    """`line 302: start 'oops' is no time`."""
 
     @property
     def starts_ms(self) -> int:
@@ -66,6 +69,11 @@ class TripFile:
     @property
     def ends_ms(self) -> int:
         return max(trip.ends_ms for trip in self.trips)
+
+    def count(self, riding_bikes: int) -> TripCount:
+        """What it held, when so many of its bikes ride."""
+        bikes = len({trip.bike for trip in self.trips})
+        return TripCount(len(self.trips), bikes, riding_bikes, self.refused_rows, self.first_refused)
 
     def area(self) -> Area:
         """The rectangle around all trips, a kilometre wider on each side."""
@@ -143,16 +151,19 @@ def parse_trips(lines: TextIO, mapping: Mapping[str, str], *, name: str = "the f
         raise BadTripFile(f"{name} is empty; it must begin with the names of columns: {','.join(COLUMNS)}")
     columns = columns_of(header, mapping)
     trips: list[RawTrip] = []
-    refused_rows = 0
-    for _, row in rows:
+    refused_rows, first_refused = 0, ""
+    for line, row in rows:
         try:
             trips.append(_trip(dict(zip(header, row, strict=False)), columns))
-        except _NoTrip:
+        except _NoTrip as why:
             refused_rows += 1
+            first_refused = first_refused or f"line {line}: {why}"
+    if not trips and not refused_rows:
+        raise BadTripFile(f"{name} has no row below the names of its columns")
     if not trips:
-        raise BadTripFile(f"no usable trip in the file, {refused_rows} rows refused")
+        raise BadTripFile(f"{name} has no usable trip; {refused_text(refused_rows, first_refused)}")
     trips.sort(key=lambda trip: trip.starts_ms)
-    return TripFile(trips, refused_rows)
+    return TripFile(trips, refused_rows, first_refused)
 
 
 def _opened(path: Path) -> TextIO:

@@ -12,6 +12,7 @@ from device_sim.happenings import Trip
 from device_sim.misbehaviour import Misbehaviour
 from device_sim.movement import Place
 from device_sim.profiles import DEFAULT_MIX, Kind, split_by_weight
+from device_sim.trip_count import TripCount
 
 HOUR_MS = 3_600_000
 DEFAULT_SPEED = 60.0
@@ -35,8 +36,8 @@ class Scenario:
     trips: Iterator[Trip] | None = None
     starts_ms: int | None = None
     """Simulated instant of the start; None is now."""
-    refused_rows: int = 0
-    """Of the file."""
+    file: TripCount | None = None
+    """What the trips are from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def replayed(source: Replay, asked: Asked) -> Scenario:
         misbehave=asked.misbehave,
     )
     trips = replay.rides(file, cast, begins_ms=begins_ms)
-    return Scenario(fleet, trips, begins_ms, file.refused_rows)
+    return Scenario(fleet, trips, begins_ms, file.count(len(cast.places)))
 
 
 def _town_of(file: replay.TripFile, cast: replay.Cast, seed: int) -> Town:

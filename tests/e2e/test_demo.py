@@ -152,7 +152,7 @@ def test_a_killed_demo_leaves_nothing_running_and_the_next_one_replays_trips_to_
         until(lambda: all(is_gone(pid) for pid in family))
     assert len(family) > 5
     trips = tmp_path / "trips.csv"
-    trips.write_text(thirty_bikes_to_and_fro())
+    trips.write_text(thirty_bikes_to_and_fro() + "bike-0,oops,,,,,\n")
     file = tmp_path / "summary.json"
     asked = ("--devices", "40", "--for", "2", "--speed", "240", "--json", str(file), "--port", "0")
     with demo(place, tmp_path, "--replay", str(trips), *asked) as run:
@@ -161,6 +161,8 @@ def test_a_killed_demo_leaves_nothing_running_and_the_next_one_replays_trips_to_
     figures_agree(summary)
     assert summary["connected"] == summary["map_devices"] > 30
     assert summary["confirmed"] > summary["connected"], "nobody rode"
+    refused = summary["replay"]["first_refused"]
+    assert run.said.startswith(f"900 trips of 30 bikes; 1 row refused, in {refused}\n")
 
 
 def thirty_bikes_to_and_fro() -> str:

@@ -1,4 +1,5 @@
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import psycopg
@@ -7,6 +8,9 @@ from cli.demo_run import STANDSTILL_S, Rows, settings_of, settled_rows, summariz
 from cli.map_watch import MapWatch
 from device_sim.ledger import Summary
 from device_sim.run import RunResult
+from device_sim.trip_count import TripCount
+
+FILE = TripCount(300, 60, 60, 5, "line 302: start 'oops' is no time")
 
 
 def test_a_demo_whose_reports_are_all_in_ends_at_once(database: str) -> None:
@@ -36,7 +40,14 @@ def test_a_summary_takes_each_figure_from_who_counted_it() -> None:
     watch.changes = 5
     watch.lags.add(0.004)
     fleet = Summary(2, connected=2, seconds=3.0, sent=9, acked=8, kept=1, receipted=1)
-    summary = summarize(RunResult(fleet), watch, Rows(7, 1), page="http://p/", profile="city")
+    summary = summarize(RunResult(fleet), watch, Rows(7, 1), page="http://p/", profile="city", replay=FILE)
+    assert asdict(summary)["replay"] == {
+        "trips": 300,
+        "bikes": 60,
+        "riding_bikes": 60,
+        "refused_rows": 5,
+        "first_refused": "line 302: start 'oops' is no time",
+    }
     assert (summary.sent, summary.confirmed, summary.stored, summary.quarantined) == (9, 8, 7, 1)
     assert (summary.map_devices, summary.map_changes, summary.page, summary.profile) == (
         2,

@@ -85,6 +85,29 @@ def test_a_run_ends_by_itself_and_writes_its_summary(tmp_path: Path) -> None:
         loop.close()
 
 
+def test_what_was_refused_of_a_trip_file_is_said_at_the_start_and_in_the_summary(tmp_path: Path) -> None:
+    trips, out = tmp_path / "trips.csv", tmp_path / "summary.json"
+    row = "A,1000,1600,1.30,103.80,1.31,103.81\n"
+    trips.write_text(
+        f"bike,start,end,start_lat,start_lon,end_lat,end_lon\n{row}{row.replace('1600', 'oops')}"
+    )
+    options = [
+        "--replay",
+        str(trips),
+        "--for",
+        "0.2",
+        "--gather",
+        "0",
+        "--broker",
+        "127.0.0.1:1",
+        "--json",
+        str(out),
+    ]
+    result = CliRunner().invoke(app(), options, env=ENVIRONMENT)
+    assert result.output.startswith("1 trip of 1 bike; 1 row refused, in line 3: end 'oops' is no time\n")
+    assert json.loads(out.read_text())["replay"]["first_refused"] == "line 3: end 'oops' is no time"
+
+
 def test_a_broker_that_is_not_there_is_an_exit_code() -> None:
     result = CliRunner().invoke(
         app(), ["--devices", "2", "--for", "0.2", "--gather", "0", "--broker", "127.0.0.1:1"], env=ENVIRONMENT

@@ -1,6 +1,7 @@
 """Trip files are read by name or by mapping, and what cannot be a trip is counted."""
 
 import gzip
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -126,6 +127,41 @@ def test_what_no_calendar_holds_is_no_time_and_costs_its_row_only(text: str) -> 
     for wrong in (ROW.replace("1000", text), ROW.replace("1600", text)):
         file = parse_trips(StringIO(HEADER + ROW + wrong), {})
         assert (len(file.trips), file.refused_rows) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (ROW.replace("1000", "oops"), "start 'oops' is no time"),
+        (ROW.replace("1600", "inf"), "end 'inf' is no time"),
+        (ROW.replace("1600", "900"), "end '900' is before start '1000'"),
+        (ROW.replace("1.30", "x"), "start_lat 'x' is no number"),
+        (ROW.replace("103.81", "nan"), "end_lon 'nan' is not between -180 and 180 degrees"),
+        (ROW.replace("1.31", "95.0"), "end_lat '95.0' is not between -85 and 85 degrees"),
+        (ROW.replace("A", " "), "bike is empty"),
+        ("A,1000\n", "end is empty"),
+        (ROW.replace("1000", "5" * 100), f"start '{'5' * 39}…' is no time"),
+    ],
+)
+def test_the_first_refused_row_is_told_with_its_line_and_reason(row: str, why: str) -> None:
+    # A blank line and a field of two lines count as the editor counts them.
+    before = HEADER + ROW + "\n" + ROW.replace("A", '"A\nB"')
+    file = parse_trips(StringIO(before + row + ROW + "B,,,,,,\n"), {})
+    assert (len(file.trips), file.refused_rows, file.first_refused) == (3, 2, f"line 6: {why}")
+    with pytest.raises(BadTripFile, match=re.escape(f"1 row refused, in line 2: {why}")):
+        parse_trips(StringIO(HEADER + row), {})
+
+
+def test_a_file_without_a_good_row_says_what_is_wrong_with_its_first_one(tmp_path: Path) -> None:
+    path = tmp_path / "trips.csv"
+    path.write_text(HEADER + ROW.replace("1000", "oops") * 2)
+    with pytest.raises(BadTripFile) as refused:
+        read_trips(path, {})
+    wanted = f"{path} has no usable trip; 2 rows refused, the first in line 2: start 'oops' is no time"
+    assert str(refused.value) == wanted
+    path.write_text(HEADER)
+    with pytest.raises(BadTripFile, match=r"trips\.csv has no row below the names of its columns"):
+        read_trips(path, {})
 
 
 def test_a_replay_that_begins_late_finds_bikes_where_they_were_left() -> None:
