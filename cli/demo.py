@@ -10,9 +10,18 @@ from cli.demo_run import DemoPlan, run_demo
 from cli.running import DEMO_FOLDER
 from device_sim.faults import PROFILES as FAULT_PROFILES
 from device_sim.misbehaviour import BadMisbehaviour, Misbehaviour, parse_misbehaviours
-from device_sim.profiles import DEFAULT_MIX, BadMix, parse_mix
+from device_sim.profiles import BadMix
 from device_sim.replay import BadTripFile, parse_mapping
-from device_sim.scenario import Asked, Replay, Scenario, fictional, replayed
+from device_sim.scenario import (
+    COLUMN_HELP,
+    REPLAY_HELP,
+    Asked,
+    Replay,
+    Scenario,
+    fictional,
+    mix_asked,
+    replayed,
+)
 
 FLEET_SECRET = b"a demo has no secrets"
 """Device passwords derive from it; the broker of a demo listens on the loopback address only."""
@@ -22,8 +31,16 @@ DEFAULT_RATE_PER_S = 300.0
 
 PAGE_PORT = 8080
 
+DEFAULT_DEVICES = 3_000
+
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=20_000, help="How many devices; at most, in a replay.", show_default=str(DEFAULT_DEVICES)
+    ),
+]
 Rate = Annotated[float, typer.Option(min=0.1, help="Reports per second of all together.")]
-Columns = Annotated[list[str] | None, typer.Option("--map", help="A column of it: start=departed_at")]
+Columns = Annotated[list[str] | None, typer.Option("--map", help=COLUMN_HELP)]
 Misbehave = Annotated[
     list[str] | None,
     typer.Option(
@@ -39,11 +56,11 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     *,
-    devices: Annotated[int, typer.Option(min=1, max=20_000, help="How many devices.")] = 3_000,
+    devices: Devices = None,
     rate: Rate = DEFAULT_RATE_PER_S,
     for_s: Annotated[float | None, typer.Option("--for", min=1, help="Seconds; else until Ctrl-C.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
-    replay: Annotated[Path | None, typer.Option(help="Ride the trips of this CSV file (may be .gz).")] = None,
+    replay: Annotated[Path | None, typer.Option(help=REPLAY_HELP)] = None,
     column: Columns = None,
     speed: Annotated[float, typer.Option(min=0.1, help="Of a replay: 60 is a minute per second.")] = 60.0,
     from_hour: Annotated[float, typer.Option(min=0.0, help="Skip so many hours of the file.")] = 0.0,
@@ -65,10 +82,11 @@ def demo(
       ./latchkey demo --profile city      # with a city's dead spots, reboots and wrong clocks
     """
     _check_profile(profile)
-    asked_mix = mix or ",".join(f"{kind}={weight}" for kind, weight in DEFAULT_MIX.items())
     try:
         wrong = parse_misbehaviours(misbehave or ())
-        asked = Asked(devices, seed, FLEET_SECRET, parse_mix(asked_mix), wrong)
+        # Whoever brings real bikes wants to see these, and not cabinets that nobody asked for.
+        weights = mix_asked(mix, bikes_only=replay is not None and devices is None)
+        asked = Asked(devices or DEFAULT_DEVICES, seed, FLEET_SECRET, weights, wrong)
         source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None
         scenario: Scenario = replayed(source, asked) if source else fictional(asked)
     except (BadMix, BadTripFile, BadMisbehaviour, OSError) as error:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -22,15 +22,26 @@ from device_sim.fleet import Fleet
 from device_sim.live_summary import LiveSummary
 from device_sim.misbehaviour import Misbehaviour, parse_misbehaviours
 from device_sim.movement import Area, Place
-from device_sim.profiles import DEFAULT_MIX, BadMix, Kind, parse_mix
+from device_sim.profiles import BadMix
 from device_sim.replay import BadTripFile, parse_mapping
 from device_sim.run import DRAIN_S, RunPlan, RunResult, run_fleet
-from device_sim.scenario import DEFAULT_SPEED, Asked, Replay, Scenario, fictional, replayed
+from device_sim.scenario import (
+    COLUMN_HELP,
+    DEFAULT_SPEED,
+    REPLAY_HELP,
+    Asked,
+    Replay,
+    Scenario,
+    fictional,
+    mix_asked,
+    replayed,
+)
 
 DIFFERENCES_FOUND = 1
 NEVER_CONNECTED = 3
 AUDIT_UNREADABLE = 4
 SHOWN_DIFFERENCES = 20
+DEFAULT_DEVICES = 1_000
 SECRET_VARIABLE = "LATCHKEY_FLEET_SECRET"
 _AUDIT_DRAIN_S = 60.0
 
@@ -46,13 +57,18 @@ Exit codes: 0 all went well, {DIFFERENCES_FOUND} the audit found differences, 2 
 """
 
 
-Devices = Annotated[int, typer.Option(min=1, max=200_000, help="How many devices.")]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=200_000, help="How many devices; at most, in a replay.", show_default=str(DEFAULT_DEVICES)
+    ),
+]
 Rate = Annotated[float | None, typer.Option(min=0.001, help="Reports per second of the whole fleet.")]
 Seed = Annotated[int, typer.Option(help="The same seed lives the same life.")]
 Mix = Annotated[str, typer.Option(help="Weights: bike=84,cabinet=11,locker=5")]
 Profile = Annotated[str, typer.Option(help="Of faults: none, city, shuffled or hostile.")]
-TripCsv = Annotated[Path | None, typer.Option(help="Ride the trips of this CSV file (may be .gz).")]
-Columns = Annotated[list[str] | None, typer.Option("--map", help="A column of it: start=departed_at")]
+TripCsv = Annotated[Path | None, typer.Option(help=REPLAY_HELP)]
+Columns = Annotated[list[str] | None, typer.Option("--map", help=COLUMN_HELP)]
 Misbehave = Annotated[
     list[str] | None,
     typer.Option(
@@ -82,7 +98,7 @@ ListOnly = Annotated[bool, typer.Option("--list", help="Print models and devices
 
 def sim(
     *,
-    devices: Devices = 1_000,
+    devices: Devices = None,
     rate: Rate = None,
     seed: Seed = 1,
     mix: Mix = "",
@@ -109,7 +125,9 @@ def sim(
     with _said_of_an_option():
         source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None
         wrong = parse_misbehaviours(misbehave or ())
-        who = Asked(devices, seed, _secret(fleet_secret_env), _weights(mix), wrong)
+        # Whoever brings real bikes wants to see these, and not cabinets that nobody asked for.
+        weights = mix_asked(mix, bikes_only=replay is not None and devices is None)
+        who = Asked(devices or DEFAULT_DEVICES, seed, _secret(fleet_secret_env), weights, wrong)
         scenario = replayed(source, who) if source else fictional(who, centre=_place(centre))
         plan = RunPlan(
             _address(broker),
@@ -209,10 +227,6 @@ def _said_of_an_option() -> Iterator[None]:
 
 def _judged_by(audit_url: str, token: str) -> Api | None:
     return Api(audit_url, token) if audit_url else None
-
-
-def _weights(mix: str) -> Mapping[Kind, int]:
-    return parse_mix(mix) if mix else DEFAULT_MIX
 
 
 def _secret(variable: str) -> bytes:

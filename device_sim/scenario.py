@@ -11,11 +11,17 @@ from device_sim.fleet import Fleet, build_fleet
 from device_sim.happenings import Trip
 from device_sim.misbehaviour import Misbehaviour
 from device_sim.movement import Place
-from device_sim.profiles import DEFAULT_MIX, Kind, split_by_weight
+from device_sim.profiles import DEFAULT_MIX, Kind, parse_mix, split_by_weight
 from device_sim.trip_count import TripCount
 
 HOUR_MS = 3_600_000
 DEFAULT_SPEED = 60.0
+BIKES_ONLY: Mapping[Kind, int] = {Kind.BIKE: 1}
+REPLAY_HELP = (
+    f"Ride the trips of this CSV file: UTF-8, may be .gz, with the columns {', '.join(replay.COLUMNS)}."
+    " Its bikes only, unless --devices or --mix ask for more."
+)
+COLUMN_HELP = "A column of it that has another name, repeatable: --map start=departed_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,13 @@ class Asked:
     mix: Mapping[Kind, int] = field(default_factory=lambda: DEFAULT_MIX)
     misbehave: Mapping[Misbehaviour, float] = field(default_factory=dict)
     """Share of the devices that obey commands, by what is wrong with them."""
+
+
+def mix_asked(text: str, *, bikes_only: bool) -> Mapping[Kind, int]:
+    """The weights that were asked for, else bikes only or the default. Raises BadMix."""
+    if text:
+        return parse_mix(text)
+    return BIKES_ONLY if bikes_only else DEFAULT_MIX
 
 
 def fictional(asked: Asked, *, centre: Place | None = None) -> Scenario:

@@ -14,6 +14,8 @@ from device_sim.main import NEVER_CONNECTED, SECRET_VARIABLE, register
 from tests.unit.device_sim.tiny_broker import TinyBroker
 
 ENVIRONMENT = {SECRET_VARIABLE: "s"}
+HEADER = "bike,start,end,start_lat,start_lon,end_lat,end_lon\n"
+ROW = "A,1000,1600,1.30,103.80,1.31,103.81\n"
 
 
 def app() -> typer.Typer:
@@ -87,10 +89,7 @@ def test_a_run_ends_by_itself_and_writes_its_summary(tmp_path: Path) -> None:
 
 def test_what_was_refused_of_a_trip_file_is_said_at_the_start_and_in_the_summary(tmp_path: Path) -> None:
     trips, out = tmp_path / "trips.csv", tmp_path / "summary.json"
-    row = "A,1000,1600,1.30,103.80,1.31,103.81\n"
-    trips.write_text(
-        f"bike,start,end,start_lat,start_lon,end_lat,end_lon\n{row}{row.replace('1600', 'oops')}"
-    )
+    trips.write_text(HEADER + ROW + ROW.replace("1600", "oops"))
     options = [
         "--replay",
         str(trips),
@@ -106,6 +105,18 @@ def test_what_was_refused_of_a_trip_file_is_said_at_the_start_and_in_the_summary
     result = CliRunner().invoke(app(), options, env=ENVIRONMENT)
     assert result.output.startswith("1 trip of 1 bike; 1 row refused, in line 3: end 'oops' is no time\n")
     assert json.loads(out.read_text())["replay"]["first_refused"] == "line 3: end 'oops' is no time"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kinds"), [([], {"bike"}), (["--devices", "50"], {"bike", "cabinet", "locker"})]
+)
+def test_a_replay_is_the_bikes_of_the_file_only_unless_others_are_asked_for(
+    tmp_path: Path, asked: list[str], kinds: set[str]
+) -> None:
+    trips = tmp_path / "trips.csv"
+    trips.write_text(HEADER + ROW)
+    result = CliRunner().invoke(app(), ["--replay", str(trips), *asked, "--list"], env=ENVIRONMENT)
+    assert {model["kind"] for model in json.loads(result.stdout)["models"]} == kinds
 
 
 def test_a_broker_that_is_not_there_is_an_exit_code() -> None:
