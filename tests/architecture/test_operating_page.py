@@ -2,8 +2,10 @@
 
 import dataclasses
 import re
+from io import StringIO
 from pathlib import Path
 
+from device_sim.replay import parse_trips
 from gateway import telemetry
 from gateway.settings import Settings
 from tests.unit.api.surface import serving
@@ -49,6 +51,17 @@ def test_every_reason_of_the_quarantine_is_one_the_code_gives() -> None:
     text = code()
     assert len(reasons) == 7
     assert {reason for reason in reasons if f'"{reason}"' not in text} == set()
+
+
+def test_the_trips_on_the_page_can_be_replayed_and_the_readmes_name_their_columns() -> None:
+    part = PAGE.partition("### Trips of a file")[2].partition("\n## ")[0]
+    example = "\n".join(re.findall(r"^    (.+)$", part, re.MULTILINE))
+    (trip,) = parse_trips(StringIO(example), {}).trips
+    assert trip.ends_ms - trip.starts_ms == 750_000
+    # Whoever tries `--replay` first looks at the line there and takes its words for the names of columns.
+    for readme in ("README.md", "README.zh-CN.md"):
+        (line,) = re.findall(r"^\./latchkey demo --replay .*$", (ROOT / readme).read_text(), re.MULTILINE)
+        assert line.endswith(example.splitlines()[0])
 
 
 def test_every_migration_is_described() -> None:
