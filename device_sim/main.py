@@ -125,8 +125,7 @@ def sim(
     with _said_of_an_option():
         source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None
         wrong = parse_misbehaviours(misbehave or ())
-        # Whoever brings real bikes wants to see these, and not cabinets that nobody asked for.
-        weights = mix_asked(mix, bikes_only=replay is not None and devices is None)
+        weights = mix_asked(mix, bikes_only=bool(replay) and devices is None)
         who = Asked(devices or DEFAULT_DEVICES, seed, _secret(fleet_secret_env), weights, wrong)
         scenario = replayed(source, who) if source else fictional(who, centre=_place(centre))
         plan = RunPlan(
@@ -145,8 +144,7 @@ def sim(
             truth_path=truth,
         )
     if list_only:
-        print(fleet_json(scenario.fleet))
-        return
+        return print(fleet_json(scenario.fleet))
     raise typer.Exit(_live(scenario, plan, api=_judged_by(audit_url, token), json_file=json_file))
 
 

@@ -246,8 +246,7 @@ async def test_commands_of_a_device_page_by_page_newest_first(world: World) -> N
 
 async def test_after_a_command_that_the_device_never_had_comes_an_empty_page(world: World) -> None:
     """With the newest page instead, whoever reads page by page while old commands are deleted would begin anew."""
-    command, cabinet = await issued(world), world.device("cabinet-b")
-    *_, other = [await issued(world, device=cabinet, slot=slot) for slot in (1, 2)]
+    command, other = await issued(world), await issued(world, device=world.device("cabinet-b"), slot=2)
     for before in (uuid4(), other.command_id):
         assert await world.desk.of_device(command.device_no, before=before, limit=9) == []
 
