@@ -84,7 +84,6 @@ def demo(
     _check_profile(profile)
     try:
         wrong = parse_misbehaviours(misbehave or ())
-        # Whoever brings real bikes wants to see these, and not cabinets that nobody asked for.
         weights = mix_asked(mix, bikes_only=replay is not None and devices is None)
         asked = Asked(devices or DEFAULT_DEVICES, seed, FLEET_SECRET, weights, wrong)
         source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None

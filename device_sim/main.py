@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -124,9 +124,8 @@ def sim(
     """The verb; its help is HELP."""
     with _said_of_an_option():
         source = Replay(replay, parse_mapping(column or []), from_hour) if replay else None
-        wrong = parse_misbehaviours(misbehave or ())
-        weights = mix_asked(mix, bikes_only=bool(replay) and devices is None)
-        who = Asked(devices or DEFAULT_DEVICES, seed, _secret(fleet_secret_env), weights, wrong)
+        weights = mix_asked(mix, bikes_only=replay is not None and devices is None)
+        who = Asked(devices or DEFAULT_DEVICES, seed, _secret(fleet_secret_env), weights, _wrong(misbehave))
         scenario = replayed(source, who) if source else fictional(who, centre=_place(centre))
         plan = RunPlan(
             _address(broker),
@@ -144,7 +143,8 @@ def sim(
             truth_path=truth,
         )
     if list_only:
-        return print(fleet_json(scenario.fleet))
+        print(fleet_json(scenario.fleet))
+        return
     raise typer.Exit(_live(scenario, plan, api=_judged_by(audit_url, token), json_file=json_file))
 
 
@@ -225,6 +225,10 @@ def _said_of_an_option() -> Iterator[None]:
 
 def _judged_by(audit_url: str, token: str) -> Api | None:
     return Api(audit_url, token) if audit_url else None
+
+
+def _wrong(names: list[str] | None) -> Mapping[Misbehaviour, float]:
+    return parse_misbehaviours(names or ())
 
 
 def _secret(variable: str) -> bytes:

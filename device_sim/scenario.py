@@ -62,6 +62,7 @@ def mix_asked(text: str, *, bikes_only: bool) -> Mapping[Kind, int]:
     """The weights that were asked for, else bikes only or the default. Raises BadMix."""
     if text:
         return parse_mix(text)
+    # Whoever brings real bikes wants to see these, and not cabinets that nobody asked for.
     return BIKES_ONLY if bikes_only else DEFAULT_MIX
 
 
