@@ -1,7 +1,7 @@
 """The API on a real port with stores in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -56,6 +56,8 @@ class Surface:
         self.newcomers = Newcomers()
         self.clock = FakeClock(NOW_MS)
         self.port = 0
+        self.connections: Collection[object] = ()
+        """The server's, as they come and go."""
         self.people = FakePeople()
         rules = TokenRules("latchkey", "latchkey-api", (SECRET,))
         self.gate = Gate(rules, self.people, self.people, self.clock)
@@ -179,6 +181,7 @@ async def serving(**options: Any) -> AsyncIterator[Surface]:
         lifespan, doors, web_dir=options.get("web_dir"), monotonic_s=asyncio.get_running_loop().time
     )
     server = server_for(app, log_level="error")
+    surface.connections = server.server_state.connections
     with bound("127.0.0.1", 0) as listener:
         surface.port = listener.getsockname()[1]
         serve = asyncio.create_task(server.serve(sockets=[listener]))

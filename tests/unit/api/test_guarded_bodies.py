@@ -1,7 +1,6 @@
 """What one connection can make the server keep or wait for once its headers are read: no more than a body's worth."""
 
 import asyncio
-import gc
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from api import guarded_http
 from api.guarded_http import MAX_WAITING, GuardedHttp
 from tests.support.waiting import until_async
-from tests.unit.api.surface import serving
+from tests.unit.api.surface import Surface, serving
 
 ENROL = b"POST /v1/enrol HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -36,33 +35,34 @@ async def _written_until_it_ends(port: int, head: bytes, piece: bytes, seen: Cal
         writer.close()
 
 
-def _kept(of: Callable[[GuardedHttp], int]) -> int:
-    # Not isinstance(): it would look through proxies of objects that are gone.
-    return max((of(one) for one in gc.get_objects() if type(one) is GuardedHttp), default=0)
+def _kept(surface: Surface, of: Callable[[GuardedHttp], int]) -> int:
+    return max((of(one) for one in surface.connections if isinstance(one, GuardedHttp)), default=0)
 
 
 async def test_trailers_are_neither_kept_nor_read_without_end() -> None:
     piece = b"".join(b"a%d: b\r\n" % number for number in range(1_000))
-    most = [0]
-
-    def seen() -> None:
-        most[0] = max(most[0], _kept(lambda one: len(one.headers or ())))
-
+    most = 0
     async with serving() as surface:
+
+        def seen() -> None:
+            nonlocal most
+            most = max(most, _kept(surface, lambda one: len(one.headers or ())))
+
         begun = ENROL + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
         await _written_until_it_ends(surface.port, begun, piece, seen)
-    assert most[0] < 100
+    assert most < 100
 
 
 async def test_requests_that_nobody_waits_for_are_not_queued_without_end() -> None:
-    most = [0]
-
-    def seen() -> None:
-        most[0] = max(most[0], _kept(lambda one: len(one.pipeline)))
-
+    most = 0
     async with serving() as surface:
+
+        def seen() -> None:
+            nonlocal most
+            most = max(most, _kept(surface, lambda one: len(one.pipeline)))
+
         await _written_until_it_ends(surface.port, b"", LIVEZ * 10_000, seen)
-    assert most[0] <= MAX_WAITING
+    assert most <= MAX_WAITING
 
 
 async def test_after_an_answer_nothing_is_read_while_others_wait() -> None:
@@ -91,14 +91,14 @@ async def test_the_bytes_of_a_body_are_not_counted_as_the_next_head() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", surface.port)
         writer.write(ENROL + b"Content-Length: 20000\r\n\r\n" + b" " * 10_000)
         await writer.drain()
-        await until_async(lambda: _kept(lambda one: int(one._in_body)) == 1)
+        await until_async(lambda: _kept(surface, lambda one: int(one._in_body)) == 1)
         writer.write(b" " * 10_000)
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
         writer.write(LIVEZ[:-10])
         await writer.drain()
-        await until_async(lambda: _kept(lambda one: int(one._in_head and one._part_bytes > 0)) == 1)
+        await until_async(lambda: _kept(surface, lambda one: int(one._in_head and one._part_bytes > 0)) == 1)
         writer.write(LIVEZ[-10:])
         assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 OK")
         writer.close()
