@@ -6,6 +6,7 @@ test("a token stands alone in the fragment, or beside a place", () => {
   expect(tokenIn("#15/31.2/121.4&token=a%2Bb")).toEqual({ token: "a+b", rest: "#15/31.2/121.4" });
   expect(tokenIn("#15/31.2/121.4")).toEqual({ token: "", rest: "#15/31.2/121.4" });
   expect(tokenIn("")).toEqual({ token: "", rest: "" });
+  expect(tokenIn("#15/31.2/121.4&token=%")).toEqual({ token: "", rest: "#15/31.2/121.4" });
 });
 
 test("a token leaves the address for the tab's own memory", () => {

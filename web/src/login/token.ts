@@ -13,7 +13,16 @@ export function tokenIn(fragment: string): { readonly token: string; readonly re
   const parts = fragment.replace(/^#/, "").split("&");
   const found = parts.find((part) => part.startsWith("token="));
   const rest = parts.filter((part) => part !== found && part !== "").join("&");
-  return { token: found === undefined ? "" : decodeURIComponent(found.slice("token=".length)), rest: rest === "" ? "" : `#${rest}` };
+  return { token: found === undefined ? "" : decoded(found.slice("token=".length)), rest: rest === "" ? "" : `#${rest}` };
+}
+
+/** What a link was broken into is no token: the page asks for one. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
 }
 
 export class SignedIn {
