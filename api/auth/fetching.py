@@ -65,7 +65,7 @@ async def fetch_json(
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Made once per process: it reads all authorities of the machine, and 37 ms of the loop are everybody's."""
+    """Made once per process: it reads all authorities of the machine, while everybody else waits."""
     return ssl.create_default_context()
 
 

@@ -31,7 +31,7 @@ MARGIN_S = 900
 backlog of minutes when a drain took it."""
 
 ROWS_AT_ONCE = 1_000
-"""Some tens of milliseconds of the loop: leases are renewed and reports acknowledged in between."""
+"""Before the loop is left to others, who renew leases and acknowledge reports."""
 
 DEADLINE_S = 60.0
 """A shard of a million devices' fleet."""

@@ -23,6 +23,9 @@ DEADLINE_S = 10.0
 STATEMENT_TIMEOUT_S = 8.0
 """Below the deadline, so that a server that is only slow says so itself."""
 
+LOCK_TIMEOUT_S = 5.0
+"""Nothing of ours holds a lock for as long."""
+
 TIMER_STEP_S = 0.005
 """uvloop's timers are of whole milliseconds, and may come before their time by its own clock."""
 
@@ -31,7 +34,7 @@ MAX_PAUSE_S = 1.0
 """Between attempts to connect: the first commit follows within 5 s once the server accepts again."""
 
 _OPTIONS = (
-    f"-c statement_timeout={STATEMENT_TIMEOUT_S:.0f}s -c lock_timeout=5s "
+    f"-c statement_timeout={STATEMENT_TIMEOUT_S:.0f}s -c lock_timeout={LOCK_TIMEOUT_S:.0f}s "
     "-c idle_in_transaction_session_timeout=30s -c timezone=UTC -c synchronous_commit=on"
 )
 

@@ -8,10 +8,13 @@ import psycopg
 import pytest
 from msgspec import structs
 
+from gateway.mqtt import shards
 from gateway.ports import Appended, HistoryBatch, QuarantinedFrame, StoreUnavailable
 from gateway.stores import history as module
+from gateway.stores import leases
 from gateway.stores.history import PostgresHistory
 from gateway.stores.history_staging import BASIC_LOCK
+from gateway.stores.postgres_link import LOCK_TIMEOUT_S
 from tests.support.stored import a_row, ask, doubtful, fresh
 from tests.support.waiting import until_async
 
@@ -21,6 +24,13 @@ OF_B = structs.replace(OF_A, at_ms=NOW_MS, received_ms=NOW_MS)
 """The same frame of a basic device that says no time: filed under its arrival, and B had it later."""
 ASIDE = QuarantinedFrame("bike-1", "a/b", "malformed", "", NOW_MS, b"?")
 STORED = "select count(*) from report where boot = 0 and seq = 5"
+
+
+def test_whoever_is_stopped_is_put_out_before_the_lane_is_anothers_and_before_who_waits_gives_up() -> None:
+    # Of the lease at least this is left when somebody is stopped.
+    assert module.STOPPED_AFTER_S < leases.LEASE_S - shards.RENEW_EVERY_S
+    assert leases.LEASE_S == shards.LEASE_S
+    assert module.STOPPED_AFTER_S < LOCK_TIMEOUT_S
 
 
 class Stopped:

@@ -123,21 +123,6 @@ async def test_a_doubtful_claim_that_another_lease_made_is_the_take_overs_to_rep
     assert len(gateway.link.published) == 1
 
 
-async def test_a_doubtful_claim_of_a_lane_that_is_anothers_by_now_is_left_to_them() -> None:
-    gateway = CommandGateway()
-    command = await gateway.issued()
-    gateway.interruptions.raise_always("commands.claim:done", lambda: StoreUnavailable("lost"))
-    with pytest.raises(StoreUnavailable):
-        await gateway.dispatch.turn()
-    gateway.interruptions.heal()
-    gateway.dispatch.lanes_lost(range(16))
-    gateway.link.leases.clear()
-    await gateway.wait(20_000)
-    await gateway.wait(1_000)
-    assert gateway.phase(command) is Phase.SENT
-    assert (len(gateway.open), gateway.link.published) == (0, [])
-
-
 async def test_a_claim_whose_answer_was_lost_is_published_once_it_is_known() -> None:
     gateway = CommandGateway()
     command = await gateway.issued()

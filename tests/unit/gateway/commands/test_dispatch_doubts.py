@@ -2,19 +2,25 @@
 
 import pytest
 
+from gateway.command_ports import CommandRecord
 from gateway.core.command import Phase
 from gateway.ports import StoreUnavailable
 from tests.support.fakes.command_gateway import CommandGateway
 
 
-async def test_a_doubtful_claim_is_published_when_its_lane_can_be_reached_again() -> None:
-    """PostgreSQL and the broker were out of reach at once: the lane is ours all the while, its session is down."""
-    gateway = CommandGateway()
-    command = await gateway.issued(ttl_s=10)
+async def claimed_without_an_answer(gateway: CommandGateway) -> CommandRecord:
+    command = await gateway.issued()
     gateway.interruptions.raise_always("commands.claim:done", lambda: StoreUnavailable("lost"))
     with pytest.raises(StoreUnavailable):
         await gateway.dispatch.turn()
     gateway.interruptions.heal()
+    return command
+
+
+async def test_a_doubtful_claim_is_published_when_its_lane_can_be_reached_again() -> None:
+    """PostgreSQL and the broker were out of reach at once: the lane is ours all the while, its session is down."""
+    gateway = CommandGateway()
+    command = await claimed_without_an_answer(gateway)
     held, gateway.link.leases = gateway.link.leases, {}
     await gateway.wait(500)
     assert (gateway.phase(command), gateway.link.published) == (Phase.SENT, [])
@@ -28,11 +34,7 @@ async def test_a_doubtful_claim_whose_lane_is_lost_while_it_is_looked_up_is_left
     point: str,
 ) -> None:
     gateway = CommandGateway()
-    command = await gateway.issued()
-    gateway.interruptions.raise_always("commands.claim:done", lambda: StoreUnavailable("lost"))
-    with pytest.raises(StoreUnavailable):
-        await gateway.dispatch.turn()
-    gateway.interruptions.heal()
+    command = await claimed_without_an_answer(gateway)
 
     def lose() -> None:
         gateway.dispatch.lanes_lost(range(16))
@@ -40,5 +42,16 @@ async def test_a_doubtful_claim_whose_lane_is_lost_while_it_is_looked_up_is_left
 
     gateway.interruptions.raise_always(point, lose)
     await gateway.wait(500)
+    assert gateway.phase(command) is Phase.SENT
+    assert (len(gateway.open), gateway.link.published) == (0, [])
+
+
+async def test_a_doubtful_claim_of_a_lane_that_is_anothers_by_now_is_left_to_them() -> None:
+    gateway = CommandGateway()
+    command = await claimed_without_an_answer(gateway)
+    gateway.dispatch.lanes_lost(range(16))
+    gateway.link.leases.clear()
+    await gateway.wait(20_000)
+    await gateway.wait(1_000)
     assert gateway.phase(command) is Phase.SENT
     assert (len(gateway.open), gateway.link.published) == (0, [])
