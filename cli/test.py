@@ -23,7 +23,9 @@ WORKERS = 3
 three at once."""
 TRIALS_AT_ONCE = 2
 E2E_PLACE = "tests/e2e"
-"""Where end-to-end tests are: no worker needs to read all the others."""
+REPORTS = "tests/e2e/reports"
+"""The report line end to end, from a device to the map: a phase with a budget of its own, whose workers need not read
+all other tests. What is ordered, and by whom (tests/e2e/orders), runs beside those others."""
 TRIALS = "tests/e2e/test_faults_trials.py"
 """Beside nothing but each other: what they strike is under full load, and their time limits are judged."""
 SUITE_BUDGET_S = 480
@@ -61,12 +63,14 @@ class Phase:
     budget_s: int | None = None
 
 
+FAST = Phase("tests", (*_side_by_side(WORKERS), "--ignore", E2E_PLACE))
+"""What `--fast` runs."""
 PHASES = (
-    Phase("tests", (*_side_by_side(WORKERS), "--ignore", E2E_PLACE)),
-    Phase("e2e", (*_side_by_side(WORKERS), E2E_PLACE, "--ignore", TRIALS), budget_s=60),
+    Phase("tests and orders", (*_side_by_side(WORKERS), "--ignore", REPORTS, "--ignore", TRIALS)),
+    Phase("report line", (*_side_by_side(WORKERS), REPORTS), budget_s=60),
     Phase("faults", (*_dealt_out(TRIALS_AT_ONCE), TRIALS), budget_s=200),
 )
-"""Every test is in one of them; the first alone is `--fast`."""
+"""Every test is in one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ def _everything(fast: bool) -> bool:
     checked = "skipped" if fast else "ok" if well else "FAILED"
     laps = [Lap("check and page", time.monotonic() - began_s)]
     totals = Totals()
-    for phase in PHASES[:1] if fast else PHASES:
+    for phase in (FAST,) if fast else PHASES:
         phase_began_s = time.monotonic()
         exit_code, counted = _pytest(["-q", *phase.arguments])
         laps.append(Lap(phase.name, time.monotonic() - phase_began_s, phase.budget_s))

@@ -9,6 +9,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.waiting import until
 
+COARSE = 0.5
+"""Points per pixel, where nobody looks at the picture: software draws every one of them."""
+
 Motion = Literal["no-preference", "reduce"]
 """What the person has set: whether devices glide, or jump."""
 
@@ -67,7 +70,7 @@ def opened(
 ) -> Iterator[Page]:
     """A page with nothing remembered from others; `script` runs in it before the page's own. Motion that software
     has to draw takes a whole core: a test that is not about it asks for a person's setting to reduce it. And where
-    nobody looks at the picture, a coarser screen (`points_per_pixel` below 1) has the same layout for less."""
+    nobody looks at the picture, a coarser screen (`points_per_pixel`: COARSE) has the same layout for less."""
     context = browser.new_context(
         viewport={"width": width, "height": height},
         device_scale_factor=points_per_pixel,

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 from cli.stack import CHECKOUT
-from cli.test import E2E_PLACE, PHASES, TRIALS, Lap, Totals, read_totals
+from cli.test import E2E_PLACE, FAST, PHASES, REPORTS, TRIALS, Lap, Totals, read_totals
 
 REPORT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="20" time="1.5"/></testsuites>
@@ -25,10 +25,16 @@ def test_totals_of_phases_add_up() -> None:
 
 def test_the_trials_run_beside_nothing_else_and_nothing_runs_twice() -> None:
     assert (CHECKOUT / TRIALS).is_file()
-    quick, e2e, faults = (" ".join(phase.arguments) for phase in PHASES)
-    assert quick.endswith(f"--ignore {E2E_PLACE}")
-    assert e2e.endswith(f"{E2E_PLACE} --ignore {TRIALS}")
+    assert (CHECKOUT / REPORTS).is_dir()
+    others, reports, faults = (" ".join(phase.arguments) for phase in PHASES)
+    assert others.endswith(f"--ignore {REPORTS} --ignore {TRIALS}")
+    assert reports.endswith(f" {REPORTS}")
+    assert "--ignore" not in reports
     assert faults.endswith(f" {TRIALS}")
+
+
+def test_the_fast_run_has_no_end_to_end_test() -> None:
+    assert " ".join(FAST.arguments).endswith(f"--ignore {E2E_PLACE}")
 
 
 def test_end_to_end_tests_are_where_that_phase_looks_for_them() -> None:
@@ -42,5 +48,5 @@ def test_end_to_end_tests_are_where_that_phase_looks_for_them() -> None:
 
 
 def test_a_lap_is_told_with_its_budget() -> None:
-    assert str(Lap("e2e", 48.4, 60)) == "e2e 48 s of 60 s"
+    assert str(Lap("report line", 48.4, 60)) == "report line 48 s of 60 s"
     assert str(Lap("check", 31.6)) == "check 32 s"

@@ -23,7 +23,7 @@ from tests.support.unlock_rig import BIKES, CABINET, UnlockRig, unlock_rig
 LONG = os.environ.get("LATCHKEY_API_EXAMPLES", "")
 """Drawn per operation, beside those that cover its edges: 2000, from a seed that is printed, take half an hour.
 
-LATCHKEY_API_EXAMPLES=2000 ./latchkey test tests/e2e/test_api_schema.py
+LATCHKEY_API_EXAMPLES=2000 ./latchkey test tests/e2e/orders/test_api_schema.py
 """
 EXAMPLES = ["--max-examples", LONG] if LONG else ["--max-examples", "4", "--generation-deterministic"]
 DEADLINE_S = 110 + 3 * int(LONG or 0)

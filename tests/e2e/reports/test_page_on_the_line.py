@@ -13,7 +13,7 @@ from cli.stack import Stack
 from firmware_protocol.codec import Encoding, encode_report
 from firmware_protocol.messages import Bolt, DeviceId, Fix, Lock, Report
 from firmware_protocol.topics import report_topic
-from tests.support.browser import missing_browser, opened, started_browser, until_page
+from tests.support.browser import COARSE, missing_browser, opened, started_browser, until_page
 from tests.support.unlock_rig import BIKES, CABINET, PLACE, UnlockRig, unlock_rig
 from tests.support.waiting import until
 
@@ -77,7 +77,10 @@ def bike(stack: Stack) -> Iterator[Bike]:
 @pytest.fixture(scope="module")
 def kept_tab() -> Iterator[Page]:
     """One for all tests: it compiles no program that it has compiled before."""
-    with started_browser() as browser, opened(browser, "about:blank", motion="reduce") as shown:
+    with (
+        started_browser() as browser,
+        opened(browser, "about:blank", motion="reduce", points_per_pixel=COARSE) as shown,
+    ):
         yield shown
 
 

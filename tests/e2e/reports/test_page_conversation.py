@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cli.page import ensure_page
-from tests.support.browser import Motion, missing_browser, opened, started_browser, until_page
+from tests.support.browser import COARSE, Motion, missing_browser, opened, started_browser, until_page
 from tests.support.fake_city import CENTRE_LAT, CENTRE_LON, FakeCity, reasons
 from tests.support.fake_city_server import Served, serving
 
@@ -17,8 +17,6 @@ pytestmark = [
 ]
 
 WIDTH, HEIGHT = 1024, 640
-POINTS_PER_PIXEL = 0.5
-"""Software draws every point, and nobody looks at them here."""
 WITHOUT_WEBGL = """
 const getContext = HTMLCanvasElement.prototype.getContext;
 HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
@@ -55,9 +53,7 @@ def served() -> Iterator[Served]:
 def kept_tab(browser: Browser) -> Iterator[Page]:
     """One for all cities: each has an address of its own, of which a tab knows nothing yet, but it compiles no program
     that it has compiled before."""
-    with opened(
-        browser, "about:blank", width=WIDTH, height=HEIGHT, points_per_pixel=POINTS_PER_PIXEL
-    ) as shown:
+    with opened(browser, "about:blank", width=WIDTH, height=HEIGHT, points_per_pixel=COARSE) as shown:
         yield shown
 
 
