@@ -23,6 +23,7 @@ WORKERS = 3
 three at once."""
 TRIALS_AT_ONCE = 2
 E2E_PLACE = "tests/e2e"
+PAGE_PLACE = "tests/page"
 REPORTS = "tests/e2e/reports"
 """The report line end to end, from a device to the map: a phase with a budget of its own, whose workers need not read
 all other tests. What is ordered, and by whom (tests/e2e/orders), runs beside those others."""
@@ -63,7 +64,7 @@ class Phase:
     budget_s: int | None = None
 
 
-FAST = Phase("tests", (*_side_by_side(WORKERS), "--ignore", E2E_PLACE))
+FAST = Phase("tests", (*_side_by_side(WORKERS), "--ignore", E2E_PLACE, "--ignore", PAGE_PLACE))
 """What `--fast` runs."""
 PHASES = (
     Phase("tests and orders", (*_side_by_side(WORKERS), "--ignore", REPORTS, "--ignore", TRIALS)),
@@ -94,7 +95,7 @@ def register(app: typer.Typer) -> None:
 def test(
     context: typer.Context,
     *,
-    fast: Annotated[bool, typer.Option(help="No check, no e2e, fewer examples per property.")] = False,
+    fast: Annotated[bool, typer.Option(help="No check, page or e2e, fewer examples per property.")] = False,
     fuzz: Annotated[int, typer.Option(help="Fuzz the decoders for this many seconds instead.")] = 0,
     timescale: Annotated[str, typer.Option(help="auto, off, or require: fail without TimescaleDB.")] = "",
 ) -> None:

@@ -1,4 +1,5 @@
-"""The order in which the workers take the files: what takes longest comes first, so that no one is left with it."""
+"""The order in which the workers take the files of a run, those of tests/page too: what takes longest comes first, so
+that no one is left with it."""
 
 import pytest
 
@@ -6,7 +7,7 @@ LONGEST_FIRST = (
     "test_gateway_faults",
     "test_demo",
     "test_api_schema",
-    "test_page_conversation",
+    "test_conversation",
     "test_page_on_the_line",
     "test_unlock_line",
     "test_broker_export",
@@ -22,7 +23,7 @@ LONGEST_FIRST = (
     "test_unlock_town",
     "test_secrets",
     "test_bench",
-    "test_page_units",
+    "test_units",
     "test_unlock_away",
     "test_gateway_reports",
     "test_unlock_audit",

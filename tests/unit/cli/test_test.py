@@ -1,8 +1,10 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from cli.stack import CHECKOUT
-from cli.test import E2E_PLACE, FAST, PHASES, REPORTS, TRIALS, Lap, Totals, read_totals
+from cli.test import E2E_PLACE, FAST, PAGE_PLACE, PHASES, REPORTS, TRIALS, Lap, Totals, read_totals
 
 REPORT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="20" time="1.5"/></testsuites>
@@ -33,18 +35,21 @@ def test_the_trials_run_beside_nothing_else_and_nothing_runs_twice() -> None:
     assert faults.endswith(f" {TRIALS}")
 
 
-def test_the_fast_run_has_no_end_to_end_test() -> None:
-    assert " ".join(FAST.arguments).endswith(f"--ignore {E2E_PLACE}")
+def test_the_fast_run_has_no_end_to_end_test_and_no_page() -> None:
+    assert " ".join(FAST.arguments).endswith(f"--ignore {E2E_PLACE} --ignore {PAGE_PLACE}")
 
 
-def test_end_to_end_tests_are_where_that_phase_looks_for_them() -> None:
+@pytest.mark.parametrize(
+    ("marks", "places"), [("e2e|faults", (E2E_PLACE,)), ("page", (E2E_PLACE, PAGE_PLACE))]
+)
+def test_marked_tests_are_where_the_phases_look_for_them(marks: str, places: tuple[str, ...]) -> None:
     marked = [
         path.relative_to(CHECKOUT)
         for path in (CHECKOUT / "tests").rglob("test_*.py")
-        if re.search(r"mark\.(e2e|faults|page)\b", path.read_text())
+        if re.search(rf"mark\.({marks})\b", path.read_text())
     ]
     assert len(marked) > 1
-    assert [path for path in marked if not path.is_relative_to(E2E_PLACE)] == []
+    assert [path for path in marked if not any(map(path.is_relative_to, places))] == []
 
 
 def test_a_lap_is_told_with_its_budget() -> None:

@@ -7,7 +7,7 @@ import pytest
 from cli.node import ensure_node
 from cli.page import WEB, ensure_page
 
-pytestmark = [pytest.mark.e2e, pytest.mark.page]
+pytestmark = pytest.mark.page
 
 
 def test_the_tests_of_the_page_pass() -> None:

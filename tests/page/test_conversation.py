@@ -11,7 +11,6 @@ from tests.support.fake_city import CENTRE_LAT, CENTRE_LON, FakeCity, reasons
 from tests.support.fake_city_server import Served, serving
 
 pytestmark = [
-    pytest.mark.e2e,
     pytest.mark.page,
     pytest.mark.skipif(bool(missing_browser()), reason=missing_browser()),
 ]
