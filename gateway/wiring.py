@@ -4,6 +4,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from gateway import telemetry
@@ -28,9 +29,9 @@ from gateway.intake import BYTE_BUDGET, AlwaysOpen, Intake
 from gateway.mqtt.broker_watch import BrokerWatch
 from gateway.mqtt.connection import Address, Connection, Surroundings
 from gateway.mqtt.lane_sessions import LaneSessions, lane_specs
-from gateway.mqtt.replayed import arrive_again
 from gateway.mqtt.shards import LaneKeeper
 from gateway.ports import Arrived, ArrivedHello, Clock, StoreUnavailable
+from gateway.replaying import Replaying, ReplayPorts
 from gateway.settings import Settings
 from gateway.store_wiring import Stores
 
@@ -149,6 +150,15 @@ class Gateway:
         self.hellos: Intake[ArrivedHello] = Intake(
             self._take_hellos, AlwaysOpen(), clock, chance=self.chance, of="hellos"
         )
+        self._replaying = Replaying(
+            ReplayPorts(
+                stores.quarantine,
+                stores.registry.refresh,
+                lambda: self.keeper.held,
+                lambda: partial(self._take, TakeReports(self._report_ports)),
+                clock,
+            )
+        )
 
     # --- Receiver --------------------------------------------------------------------------------
 
@@ -243,15 +253,7 @@ class Gateway:
     async def replay(self) -> int:
         """Takes in frames that a person marked in the quarantine; returns how many. One that is still wrong is in
         quarantine again. Raises StoreUnavailable; then they stay marked."""
-        rows = await self.stores.quarantine.marked()
-        if not rows:
-            return 0
-        # What was mended is most often the registry, a moment ago.
-        await self.stores.registry.refresh()
-        again = arrive_again(rows, self.clock.now_ms(), lanes=self.keeper.held)
-        await self._take(TakeReports(self._report_ports), again.reports)
-        await self.stores.quarantine.settle(again.numbers)
-        return len(again.numbers)
+        return await self._replaying.turn()
 
     async def _take_reports(self, batch: list[Arrived]) -> None:
         await self._take(self._reports, batch)
