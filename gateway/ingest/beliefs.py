@@ -76,9 +76,20 @@ class Beliefs:
             loaded = await self._load(missing)
             for shard, device_ids in missing.items():
                 for device_id in device_ids:
-                    found[device_id].learn(loaded.get(device_id))
-                    self.cache.put(shard, device_id, found[device_id])
+                    found[device_id] = self._keep(shard, device_id, found[device_id], loaded)
         return found
+
+    def _keep(
+        self, shard: int, device_id: DeviceId, read: CachedState, loaded: Mapping[DeviceId, LiveState]
+    ) -> CachedState:
+        """What is known of the device from here on. Another flow may have read it at the same time, and what a batch
+        has committed since must not be forgotten with its copy."""
+        known = self.cache.get(shard, device_id)
+        if known is not None and known is not read and not known.doubted:
+            return known
+        read.learn(loaded.get(device_id))
+        self.cache.put(shard, device_id, read)
+        return read
 
     async def advance(self, held: Mapping[DeviceId, Held], prepared: Sequence[tuple[int, Step]] = ()) -> int:
         """Writes what the held devices propose, all in one round trip when nobody interferes; returns how

@@ -1,7 +1,7 @@
 """Live states are changed by compare-and-set, and rebuilt when they are lost."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from msgspec import Struct, structs
@@ -32,11 +32,23 @@ class Raised(Struct):
         return Advanced(before, after, True)
 
 
+class SlowStates(FakeLiveStates):
+    """Others have a turn before it answers, as with every store that is not in memory."""
+
+    answers_later = False
+
+    async def load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
+        loaded = await super().load(by_shard)
+        if self.answers_later:
+            await asyncio.sleep(0)
+        return loaded
+
+
 class Bench:
     """Beliefs over a store in memory; every rebuild starts the next epoch with these states."""
 
     def __init__(self) -> None:
-        self.store = FakeLiveStates()
+        self.store = SlowStates()
         self.counters = FakeCounters()
         self.rebuilt: list[int] = []
         self.saved: dict[DeviceId, LiveState] = {}
@@ -64,6 +76,16 @@ async def test_a_state_is_read_once_and_then_known() -> None:
     assert second[A].cached is first[A].cached
     assert bench.store.all()[A].revision == 6
     assert bench.rebuilt == [7]
+
+
+async def test_two_that_read_a_state_at_once_know_the_same_of_it() -> None:
+    """Or what a batch has committed of a device would be forgotten with the one of the two that is not kept."""
+    bench = Bench()
+    bench.saved = {A: state(A, 5)}
+    await bench.beliefs.epoch(7)
+    bench.store.answers_later = True
+    batch, sweep = await asyncio.gather(bench.held((7, A)), bench.held((7, A)))
+    assert batch[A].cached is sweep[A].cached is bench.beliefs.cache.get(7, A)
 
 
 async def test_a_mismatch_is_read_again_and_proposed_again() -> None:

@@ -1,10 +1,14 @@
 """Devices that went quiet are found without being asked for."""
 
-import pytest
+import asyncio
+from collections.abc import Mapping, Sequence
 
-from firmware_protocol.messages import DeviceId
+import pytest
+from msgspec import structs
+
+from firmware_protocol.messages import DeviceId, Report
 from firmware_protocol.topics import shard_of
-from gateway.core.live_state import Presence
+from gateway.core.live_state import LiveState, Presence
 from gateway.ports import StoreUnavailable
 from tests.support.fakes.gateway import FakeGateway
 from tests.support.fakes.samples import arrived, bike_report
@@ -103,6 +107,31 @@ async def swept(gateway: FakeGateway, *, s: int) -> None:
     for _ in range(s // 10):
         gateway.clock.advance(ms=10_000)
         await gateway.sweep.sweep()
+
+
+async def test_a_report_stored_while_its_device_is_looked_at_is_not_stored_again(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both read the state, which was dropped for want of room; the sweep is the last to put it back."""
+    basic = Report(battery_pct=50)
+    await gateway.take(arrived(A, structs.replace(basic, seq=1), received_ms=gateway.clock.now_ms()))
+    gateway.clock.advance(ms=140_000)
+    await gateway.take(arrived(A, structs.replace(basic, seq=2), received_ms=gateway.clock.now_ms()))
+    gateway.beliefs.cache.forget(shard_of(A), A)
+    gateway.clock.advance(ms=12_000)
+    load, turns = gateway.fake_states.load, iter((1, 2))
+
+    async def answers_later(by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
+        loaded = await load(by_shard)
+        for _ in range(next(turns, 0)):
+            await asyncio.sleep(0)
+        return loaded
+
+    monkeypatch.setattr(gateway.fake_states, "load", answers_later)
+    third = arrived(A, structs.replace(basic, seq=3), received_ms=gateway.clock.now_ms())
+    await asyncio.gather(gateway.take(third), gateway.sweep.sweep())
+    await gateway.take(structs.replace(third, received_ms=third.received_ms + 1_000))
+    assert [row.seq for row in gateway.history.rows] == [1, 2, 3]
 
 
 async def test_a_clock_that_is_set_back_by_an_hour_leaves_no_ghosts(gateway: FakeGateway) -> None:
