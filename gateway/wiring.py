@@ -211,6 +211,7 @@ class Gateway:
         for lane in sorted(lanes):
             # Another may have written since this process last held the lane.
             self.beliefs.drop(lane)
+            self.sweep.regain(lane)
             self.lanes_to_open.put_nowait(lane)
         self.commands.lanes_taken(lanes)
 

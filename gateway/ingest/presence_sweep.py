@@ -78,8 +78,12 @@ class PresenceSweep:
             raise
 
     def drop(self, shard: int) -> None:
-        """The shard is another's now."""
+        """The shard is another's now, until `regain`."""
         self._wheel.drop(shard)
+
+    def regain(self, shard: int) -> None:
+        """The shard is ours: who is heard there is watched, and `take_over` finds the others."""
+        self._wheel.regain(shard)
 
     async def sweep(self) -> int:
         """Looks at everybody whose time has come, in bounded batches; returns how many it looked at.

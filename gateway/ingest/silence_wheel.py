@@ -19,6 +19,8 @@ class SilenceWheel:
         self._ticks: dict[int, dict[int, list[DeviceId]]] = {}
         """By shard within each tick, so that a shard is dropped without looking at devices."""
         self._watched: dict[int, set[DeviceId]] = {}
+        self._others: set[int] = set()
+        """Shards that became another's."""
         self._next_tick = now_ms // TICK_MS
 
     def __len__(self) -> int:
@@ -29,7 +31,10 @@ class SilenceWheel:
         return devices is not None and device_id in devices
 
     def watch(self, shard: int, device_id: DeviceId, due_ms: int) -> None:
-        """Looks at the device once `due_ms` (Unix ms) has passed; a device already watched stays where it is."""
+        """Looks at the device once `due_ms` (Unix ms) has passed; a device already watched stays where it is, and
+        one of another's shard is not watched."""
+        if shard in self._others:
+            return
         devices = self._watched.setdefault(shard, set())
         if device_id not in devices:
             devices.add(device_id)
@@ -50,10 +55,16 @@ class SilenceWheel:
 
     def drop(self, shard: int) -> None:
         """The shard is another's now. Nothing of it stays behind: it would come alive with the device's next watch,
-        and be put back beside it for ever."""
+        and be put back beside it for ever. Nor is anything of it watched until `regain`: what a batch that was in hand
+        puts here would be looked at for ever, by the clock of one who does not hear the device."""
+        self._others.add(shard)
         if self._watched.pop(shard, None):
             for tick in self._ticks.values():
                 tick.pop(shard, None)
+
+    def regain(self, shard: int) -> None:
+        """The shard is ours."""
+        self._others.discard(shard)
 
     def _passed(self, now_ms: int) -> Iterator[Watched]:
         last_tick = now_ms // TICK_MS

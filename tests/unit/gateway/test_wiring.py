@@ -37,6 +37,17 @@ async def test_lanes_that_come_are_opened_and_lanes_that_go_are_left() -> None:
     assert not gateway.sessions.nows[3].wanted.is_set()
 
 
+async def test_silence_is_noticed_in_lanes_that_are_ours_and_in_no_others() -> None:
+    gateway, bike = lonely_gateway(), DeviceId("bike-1")
+    gateway.lanes_taken(frozenset({3}))
+    gateway.lanes_lost(frozenset({3}))
+    gateway.silence.watch(3, bike, 0)
+    assert not gateway.silence.is_watched(3, bike)
+    gateway.lanes_taken(frozenset({3}))
+    gateway.silence.watch(3, bike, 0)
+    assert gateway.silence.is_watched(3, bike)
+
+
 async def test_the_valve_stops_reports_and_never_hellos() -> None:
     gateway = lonely_gateway()
     gateway.shut()

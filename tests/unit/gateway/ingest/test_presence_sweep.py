@@ -78,6 +78,20 @@ async def test_a_shard_given_away_is_not_swept(gateway: FakeGateway) -> None:
     assert presences(gateway) == {A: Presence.ONLINE}
 
 
+async def test_a_batch_that_was_in_hand_leaves_nothing_of_a_shard_given_away(gateway: FakeGateway) -> None:
+    gateway.interruptions.raise_always("live_states.advance", lambda: gateway.sweep.drop(shard_of(A)))
+    await gateway.take(arrived(A, bike_report(0)))
+    gateway.interruptions.heal()
+    gateway.clock.advance(ms=700_000)
+    assert await gateway.sweep.sweep() == 0
+    assert presences(gateway) == {A: Presence.ONLINE}
+    gateway.sweep.regain(shard_of(A))
+    await gateway.sweep.take_over(shard_of(A))
+    gateway.clock.advance(ms=2_000)
+    assert await gateway.sweep.sweep() == 1
+    assert presences(gateway) == {A: Presence.LOST}
+
+
 async def test_what_a_failing_store_kept_from_being_judged_comes_up_again(gateway: FakeGateway) -> None:
     await gateway.take(arrived(A, bike_report(0)), arrived(B, bike_report(0)))
     gateway.clock.advance(ms=200_000)
