@@ -146,7 +146,7 @@ class Dispatch:
         if lanes:
             # In this order: one that is settled between the two is in the second answer.
             records = await ports.store.open_of(lanes)
-            for record in await ports.store.settled_since(lanes, now_ms - WATCH_MS):
+            for record in self._ours(await ports.store.settled_since(lanes, now_ms - WATCH_MS)):
                 ports.open.learn(record)
             await self._resume([record for record in records if record.phase is not Phase.ISSUED])
             opened = frozenset(self._to_open.intersection(lanes))
@@ -155,7 +155,7 @@ class Dispatch:
             self.opened(opened)
         elif now_ms >= self._reconcile_ms:
             self._reconcile_ms = now_ms + RECONCILE_MS
-            for record in await ports.store.open_of(sorted(ports.open.lanes)):
+            for record in self._ours(await ports.store.open_of(sorted(ports.open.lanes))):
                 if record.phase is not Phase.ISSUED:
                     ports.open.learn(record)
             ports.open.forget_watched(now_ms)
@@ -163,7 +163,7 @@ class Dispatch:
     async def _resume(self, records: Sequence[CommandRecord]) -> None:
         await self._ports.registry.load([record.device_id for record in records])
         keys = await self._ports.keys.load([record.device_no for record in records])
-        for record in records:
+        for record in self._ours(records):
             one = self._ports.open.learn(record)
             model = self._ports.registry.model(record.model)
             held = keys.get(record.device_no)
@@ -173,13 +173,19 @@ class Dispatch:
                 first_ms = self._ports.clock.now_ms() - FIRST_REPEAT_MS
                 one.flight = Flight(first_ms, 1, record.not_after_ms, once=False)
 
+    def _ours(self, records: Iterable[CommandRecord]) -> list[CommandRecord]:
+        """Of a lane that was lost while the store worked nothing may be known here: it would never be forgotten, and
+        its waiting ended by the clock of one who does not own it."""
+        lanes = self._ports.open.lanes | self._to_open
+        return [record for record in records if shard_of(record.device_id) in lanes]
+
     # --- new commands ----------------------------------------------------------------------------
 
     async def _send_new(self) -> None:
         ports, now_ms = self._ports, self._ports.clock.now_ms()
         if now_ms >= self._look_ms:
             self._look_ms = now_ms + POLL_MS
-            for record in await ports.store.waiting(sorted(ports.open.lanes)):
+            for record in self._ours(await ports.store.waiting(sorted(ports.open.lanes))):
                 ports.open.learn(record)
         waiting = ports.open.issued()
         if not waiting:
@@ -203,7 +209,7 @@ class Dispatch:
         sign = partial(sign_all, ready, keys, frames)  # nothing of what is signed changes by the claim
         claimed = await ports.store.claim(ready, ports.owner, held, ports.clock.now_ms(), meanwhile=sign)
         self._doubtful -= ids
-        for record in claimed:
+        for record in self._ours(claimed):
             self._begin(record, frames[record.command_id])
 
     async def _resolve_doubts(self) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from firmware_protocol.commands import CommandKind
 from gateway.command_ports import CommandRecord
 from gateway.core.command import Phase
 from gateway.ports import StoreUnavailable
@@ -55,3 +56,31 @@ async def test_a_doubtful_claim_of_a_lane_that_is_anothers_by_now_is_left_to_the
     await gateway.wait(1_000)
     assert gateway.phase(command) is Phase.SENT
     assert (len(gateway.open), gateway.link.published) == (0, [])
+
+
+LOST_AT = ["waiting", "claim", "claim:done", "open_of", "settled_since"]
+
+
+@pytest.mark.parametrize("point", [f"commands.{name}" for name in LOST_AT] + ["keys.load"])
+async def test_of_a_lane_that_is_lost_while_the_store_works_nothing_is_known_or_ended_by_us(
+    point: str,
+) -> None:
+    """The next owner waits for it, by a clock of its own."""
+    gateway = CommandGateway()
+    await gateway.sent(CommandKind.LOCATE)
+    command = await gateway.issued()
+    gateway.restart()
+
+    def lose() -> None:
+        gateway.dispatch.lanes_lost(range(16))
+        gateway.link.leases = {}
+
+    gateway.interruptions.raise_always(point, lose)
+    await gateway.wait(500)
+    gateway.interruptions.heal()
+    before = gateway.phase(command)
+    assert before in (Phase.ISSUED, Phase.SENT)
+    await gateway.wait(20_000)
+    await gateway.wait(1_000)
+    assert gateway.phase(command) is before
+    assert (len(gateway.open), gateway.open.issued()) == (0, [])
