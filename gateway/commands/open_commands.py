@@ -36,6 +36,8 @@ class OpenCommand(Struct):
     probe: Probe | None = None
     incidents: frozenset[str] = frozenset()
     """Kinds that are in the store."""
+    is_spoken_of: bool = False
+    """Its device has answered it, though nobody here knew of it."""
 
     @property
     def is_settled(self) -> bool:
@@ -112,14 +114,16 @@ class OpenCommands:
         """Whether one of this device's commands was sent and is not settled: its sensors have the last word."""
         return any(one.record.phase in AWAITED for one in self.of_device(device_no))
 
-    def learn(self, record: CommandRecord) -> OpenCommand:
-        """What the store says now; an older word than the one known changes nothing."""
+    def learn(self, record: CommandRecord, *, is_spoken_of: bool = False) -> OpenCommand:
+        """What the store says now; an older word than the one known changes nothing. Of what ended before it was sent
+        nothing is expected, and nothing kept, unless its device speaks of it: it has done what it must not."""
         known = self._by_id.get(record.command_id)
         if known is None:
             known = self._by_id[record.command_id] = self._waiting[record.command_id] = OpenCommand(record)
             self._by_device.setdefault(record.device_no, []).append(record.command_id)
         elif record.revision > known.record.revision:
             known.record = record
+        known.is_spoken_of |= is_spoken_of
         if known.record.phase is Phase.ISSUED:
             self._issued[record.command_id] = known
         else:
@@ -129,7 +133,7 @@ class OpenCommands:
             if not known.lines:
                 self._waiting.pop(record.command_id, None)
                 self._watched.setdefault(record.command_id, known)
-            if known.record.sent_ms is None:
+            if known.record.sent_ms is None and not known.is_spoken_of:
                 self.forget(record.command_id)
         return known
 

@@ -142,7 +142,7 @@ async def _match(found: _Sorted, ports: AckPorts) -> dict[UUID, list[HeardAck]]:
         # lost meanwhile ever be forgotten here.
         is_its_own = (record.command_id, record.device_no) in named
         if is_its_own and shard_of(record.device_id) in ports.open.lanes:
-            ports.open.learn(record)
+            ports.open.learn(record, is_spoken_of=True)
     by_command: dict[UUID, list[HeardAck]] = {}
     for command_id, heard in matched:
         one = ports.open.get(command_id)

@@ -196,6 +196,22 @@ async def test_executed_said_of_what_was_never_sent_is_an_incident() -> None:
     assert gateway.incidents() == ["ack_without_command"]
 
 
+async def test_executed_said_of_what_ended_before_it_was_sent_is_an_incident() -> None:
+    """Nothing is expected of such an order and nothing kept of it, until its device speaks of it."""
+    gateway = CommandGateway()
+    gateway.link.leases.clear()
+    command = await gateway.sent()
+    await gateway.wait(20_000)
+    assert (gateway.phase(command), len(gateway.open)) == (Phase.EXPIRED, 0)
+    await gateway.answer(command)
+    await gateway.answer(command)
+    assert gateway.incidents() == ["ack_without_command"]
+    assert gateway.story(command)[-1:] == ["incident"]
+    assert (gateway.story(command).count("incident"), gateway.counters.bad_acks) == (1, [])
+    await gateway.wait(200_000)
+    assert len(gateway.open) == 0
+
+
 async def test_what_proves_nothing_is_quarantined_counted_and_acknowledged() -> None:
     gateway = CommandGateway()
     command = await gateway.sent()
