@@ -255,7 +255,9 @@ class LiveSocket(asyncio.Protocol):
         elif frame.opcode is Opcode.BINARY:
             self._close(NOT_TEXT)
         elif frame.opcode in (Opcode.TEXT, Opcode.CONT):
-            self._fragments.append(bytes(frame.data))
+            if frame.data:
+                # Those without a byte never reach the bound of a message.
+                self._fragments.append(bytes(frame.data))
             if frame.fin:
                 whole = b"".join(self._fragments)
                 self._fragments.clear()

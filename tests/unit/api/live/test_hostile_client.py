@@ -148,3 +148,21 @@ async def test_a_flood_stops_being_parsed_when_it_is_known_for_one(
     peer.send(masked(PING) * 60_000)
     assert await peer.close_code() in (UNREASONABLE, CUT_OFF)
     assert taken < 2_000
+
+
+async def test_fragments_without_a_byte_are_not_kept(surface: Surface) -> None:
+    peer = await _joined(surface)
+    await until_async(lambda: surface.hub.sockets)
+    (socket,) = surface.hub.sockets.values()
+    assert isinstance(socket, LiveSocket)
+    for _ in range(5):
+        # Below the bound of a flood, and the ping tells that they were read.
+        peer.send(masked(TEXT, b"{", flags=0), *[masked(0, flags=0)] * 50, masked(PING, b"read"))
+        assert await peer.frame() == (10, b"read")
+        assert len(socket._fragments) == 1
+        peer.send(masked(0, b"}"))
+        said = await peer.frame()
+        assert decode(said[1])["type"] == "refused"
+        assert not socket._fragments
+        socket.check(asyncio.get_running_loop().time())
+    peer.leave()
