@@ -12,7 +12,7 @@ from firmware_protocol.commands import CommandKind
 from firmware_protocol.messages import DeviceId
 from firmware_protocol.topics import shard_of
 from gateway.clock import SystemClock
-from gateway.command_ports import CommandRecord, Issued
+from gateway.command_ports import CommandRecord, DeviceChanged, Issued
 from gateway.commands.issue import IssuePorts, Wish, issue
 from gateway.core.command import SETTLED, Phase
 from gateway.core.device import DeviceRecord
@@ -69,9 +69,16 @@ class Line:
         return device_record(row)
 
     async def wish(self, kind: CommandKind = CommandKind.UNLOCK, *, ttl_s: int = 10) -> Any:
+        """Looked at again, as the API does, while the live state is behind what the device did: a command settles a
+        moment before the report that settled it shows in Redis."""
         key = str(uuid4())
-        wish = Wish(self.device(), MODEL, kind, "staff:ada", key, ttl_s=ttl_s, why="a test")
-        return await issue(wish, self.ports)
+
+        async def judged() -> object:
+            wish = Wish(self.device(), MODEL, kind, "staff:ada", key, ttl_s=ttl_s, why="a test")
+            outcome = await issue(wish, self.ports)
+            return None if isinstance(outcome, DeviceChanged) else outcome
+
+        return await until_async(judged, what="the live state shows what the device did")
 
     async def issued(self, kind: CommandKind = CommandKind.UNLOCK, *, ttl_s: int = 10) -> CommandRecord:
         outcome = await self.wish(kind, ttl_s=ttl_s)
