@@ -34,6 +34,9 @@ DRAIN_S = 5.0
 """At the end, for confirmations that are out: a device whose simulated network is away may not come back sooner."""
 RENAMED_S = 2.0
 """Bikes that are used go by other ids on the map; so long it takes to know them again."""
+SHOWN_DEADLINE_S = 5.0
+"""At the end, for every device that was connected to be on the map."""
+SHOWN_POLL_S = 0.02
 SETTLE_DEADLINE_S = 20.0
 """At the end, for what the broker confirmed last to be stored."""
 STANDSTILL_S = 5.0
@@ -142,12 +145,22 @@ async def _live(
     )  # fmt: skip
     try:
         with LiveSummary(console) as live:
-            return await run_fleet(plan.scenario.fleet, run, stop=stop, tell=live.tell)
+            result = await run_fleet(plan.scenario.fleet, run, stop=stop, tell=live.tell)
+        await _shown(watch, result.summary.connected)
+        return result
     finally:
         for task in beside:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def _shown(watch: MapWatch, devices: int) -> None:
+    """The map may be a moment behind the fleet, and the summary counts what it showed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SHOWN_DEADLINE_S):
+            while len(watch.devices) < devices and not watch.refused:
+                await asyncio.sleep(SHOWN_POLL_S)
 
 
 async def _know_whom_to_time(watch: MapWatch, prepared: Prepared) -> None:
