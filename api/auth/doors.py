@@ -40,9 +40,10 @@ class Doors(Struct, frozen=True):
 
     def address(self, peer: str, forwarded: str | None) -> str:
         """Who asks: the last hop that is no proxy of ours."""
+        peer = _plain(peer)
         if forwarded is None or not self._is_proxy(peer):
             return peer
-        for hop in reversed([one.strip() for one in forwarded.split(",")]):
+        for hop in reversed([_plain(one.strip()) for one in forwarded.split(",")]):
             if not _is_address(hop):
                 return peer
             if not self._is_proxy(hop):
@@ -52,6 +53,17 @@ class Doors(Struct, frozen=True):
 
     def _is_proxy(self, address: str) -> bool:
         return _is_address(address) and any(ipaddress.ip_address(address) in one for one in self.proxies)
+
+
+def subscriber(address: str) -> str:
+    """What one customer of a network has of addresses: one of IPv4, of IPv6 the 64 bits that a provider gives away
+    whole (RFC 6177), from which each may draw as many as they like."""
+    if not _is_address(address):
+        return address
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    return str(ipaddress.ip_network((int(found), 64), strict=False))
 
 
 def doors_of(
@@ -80,6 +92,15 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
+
+
+def _plain(address: str) -> str:
+    """A socket that listens for both families names those of IPv4 as `::ffff:192.0.2.1`."""
+    if not _is_address(address):
+        return address
+    found = ipaddress.ip_address(address)
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return address if mapped is None else str(mapped)
 
 
 def _is_address(text: str) -> bool:

@@ -8,7 +8,7 @@ import structlog
 from fastapi import Depends, Request
 from msgspec import Struct
 
-from api.auth.doors import Doors
+from api.auth.doors import Doors, subscriber
 from api.auth.principal import Principal, Role
 from api.problems import Problem
 from gateway.ports import StoreUnavailable
@@ -169,7 +169,7 @@ def _counting(name: str, by: Sequence[By]) -> Callable[[Request], Awaitable[None
             operator = principal.operator_id if principal is not None else 0
             who["device"] = f"{operator}:{request.path_params['id'][:64]}"
         if "address" in by:
-            who["address"] = limiter.address(request)
+            who["address"] = subscriber(limiter.address(request))
         role = principal.role if principal is not None else None
         await limiter.allow_wish(
             name, who, role, path=request.url.path, key=request.headers.get("idempotency-key", "")

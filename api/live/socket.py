@@ -184,14 +184,16 @@ class LiveSocket(asyncio.Protocol):
     def _open(self, request: Request) -> None:
         if (refusal := self._hub.entrance.refusal(request)) is not None:
             self._reject(refusal.status, refusal.text)
-        elif len(self._hub.sockets) >= MAX_SESSIONS:
-            self._reject(HTTPStatus.SERVICE_UNAVAILABLE, "this process is full\n")
         elif (token := bearer_in(request.headers)) is not None:
             self._identify(token, request)
         else:
             self._accept(request)
 
     def _accept(self, request: Request) -> None:
+        # Here, not before it is known who asks: many may ask at once, and all would find the same room.
+        if len(self._hub.sockets) >= MAX_SESSIONS:
+            self._reject(HTTPStatus.SERVICE_UNAVAILABLE, "this process is full\n")
+            return
         self._wire.send_response(self._wire.accept(request))
         if self._wire.state is State.OPEN:
             self._session = LiveSession(self._hub.shared, now_s=self._loop.time())
@@ -236,11 +238,8 @@ class LiveSocket(asyncio.Protocol):
                 self.end()
 
     def _listen_again(self) -> None:
-        if (
-            not self._admission.is_asking
-            and self._blocked_since_s is None
-            and not self._transport.is_closing()
-        ):
+        is_blocked = self._blocked_since_s is not None
+        if not (self._admission.is_asking or is_blocked or self._transport.is_closing()):
             self._transport.resume_reading()
 
     def _fail_flood(self) -> None:

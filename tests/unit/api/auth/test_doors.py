@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.auth.doors import Doors, doors_of
+from api.auth.doors import Doors, doors_of, subscriber
 
 HERE = "127.0.0.1:8080"
 
@@ -70,3 +70,16 @@ def test_an_address_is_that_of_the_peer_unless_a_proxy_of_ours_says_more() -> No
 def test_what_makes_no_sense_is_refused(wrong: dict[str, list[str]]) -> None:
     with pytest.raises(ValueError, match=r"."):
         doors("127.0.0.1", **wrong)
+
+
+def test_an_address_of_the_older_kind_is_the_same_on_a_socket_that_listens_for_both() -> None:
+    behind = doors(proxies=["10.0.0.0/8"])
+    assert behind.address("::ffff:203.0.113.9", None) == "203.0.113.9"
+    assert behind.address("::ffff:10.0.0.1", "::ffff:1.2.3.4") == "1.2.3.4"
+
+
+def test_a_customer_of_a_network_has_one_address_of_ipv4_and_2_to_the_64_of_ipv6() -> None:
+    assert subscriber("2001:db8:1:2::9") == subscriber("2001:db8:1:2:ffff::") == "2001:db8:1:2::/64"
+    assert subscriber("2001:db8:1:3::9") != subscriber("2001:db8:1:2::9")
+    assert subscriber("203.0.113.9") != subscriber("203.0.113.10")
+    assert subscriber("testclient") == "testclient"

@@ -182,6 +182,17 @@ async def test_behind_a_proxy_of_ours_each_address_counts_for_itself() -> None:
             assert answer.status_code == 404
 
 
+async def test_nobody_escapes_by_drawing_another_address_of_their_own_network() -> None:
+    doors = doors_of("127.0.0.1", hosts=[], origins=[], proxies=["127.0.0.1/32"])
+    async with serving(doors=doors) as surface:
+        statuses = []
+        for number in range(LIMITS["login", "address"].at_once + 3):
+            headers = {"X-Forwarded-For": f"2001:db8:1:2::{number:x}"}
+            answer = await surface.http.post("/v1/login/wechat", json={"code": "x"}, headers=headers)
+            statuses.append(answer.status_code)
+        assert statuses.count(429) == 3
+
+
 def test_a_line_of_forwarded_addresses_before_the_one_of_our_proxy_is_not_believed() -> None:
     """HAProxy's `option forwardfor` adds a line of its own after whatever the client said."""
     doors = doors_of("127.0.0.1", hosts=[], origins=[], proxies=["10.0.0.1/32"])

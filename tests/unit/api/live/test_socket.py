@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from msgspec.json import decode, encode
 from websockets.asyncio.client import ClientConnection, connect
 
+from api.auth.principal import Principal
 from api.live import socket as edge
-from api.live.entrance import PATH
+from api.live.entrance import PATH, Entrance
 from api.live.frames import MAX_CLIENT_FRAME_BYTES
 from firmware_protocol.messages import DeviceId
 from tests.support.stuck_client import upgrade
@@ -130,6 +131,39 @@ async def test_a_full_process_says_try_again(surface: Surface, monkeypatch: pyte
         async with _map(surface):
             raise AssertionError("unreachable")
     assert caught.value.response.headers["Retry-After"] == "1"
+
+
+async def test_those_who_come_at_once_do_not_all_find_the_last_place(
+    surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for once it is known who asks, which takes them all a while."""
+    monkeypatch.setattr(edge, "MAX_SESSIONS", 1)
+    gate, identify = asyncio.Event(), Entrance.identify
+    asking = 0
+    answered: list[int] = []
+
+    async def slowly(entrance: Entrance, token: str) -> Principal:
+        nonlocal asking
+        asking += 1
+        await gate.wait()
+        return await identify(entrance, token)
+
+    monkeypatch.setattr(Entrance, "identify", slowly)
+
+    async def come() -> None:
+        """Whoever is let in stays until all are answered."""
+        try:
+            async with _map(surface):
+                answered.append(101)
+                await until_async(lambda: len(answered) == 4)
+        except websockets.InvalidStatus as refused:
+            answered.append(refused.response.status_code)
+
+    coming = [asyncio.ensure_future(come()) for _ in range(4)]
+    await until_async(lambda: asking == 4)
+    gate.set()
+    await asyncio.gather(*coming)
+    assert sorted(answered) == [101, 503, 503, 503]
 
 
 frames = st.lists(st.one_of(st.text(max_size=50), st.just(encode(WATCH).decode())), max_size=5)
