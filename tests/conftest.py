@@ -16,14 +16,14 @@ from cli.servers.broker import PrivateBroker
 from cli.servers.folder import sweep
 from cli.servers.postgres_program import Wanted, find_postgres
 from cli.settings import timescale_choice
-from cli.stack import CHECKOUT, STATE_FOLDER, Stack
+from cli.stack import CHECKOUT, Stack
+from cli.test import TEST_RUN, TEST_STACKS
 from gateway.stores.migrate import migrate
 from tests.support.kept_connection import KEPT
 from tests.support.plain_logs import log_plainly
 from tests.support.spare_databases import SpareDatabases
 from tests.support.time_limit import end_in_time
 
-TEST_STACKS = STATE_FOLDER / "tests"
 END_TO_END = CHECKOUT / "tests" / "e2e"
 
 
@@ -48,13 +48,15 @@ def wanted_timescale() -> Wanted:
 
 @pytest.fixture(scope="session")
 def stack(worker_id: str) -> Iterator[Stack]:
-    """Private mosquitto, Redis and PostgreSQL, started when the first test asks."""
+    """Private mosquitto, Redis and PostgreSQL, started when the first test asks; those of the phase before, if any."""
     TEST_STACKS.mkdir(parents=True, exist_ok=True)
-    root = TEST_STACKS / f"{worker_id}-{os.getpid()}"
-    sweep(reachable_root(root).parent)
+    run = os.environ.get(TEST_RUN)
+    root = TEST_STACKS / f"{run or os.getpid()}-{worker_id}"
+    sweep(reachable_root(root).parent, but=f"{run}-")
     with Stack.started(root, timescale=wanted_timescale()) as started, closing(KEPT):
         yield started
-    shutil.rmtree(started.root, ignore_errors=True)
+    if run is None:
+        shutil.rmtree(started.root, ignore_errors=True)
 
 
 @pytest.fixture
@@ -68,9 +70,14 @@ def empty_database(stack: Stack) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def databases(stack: Stack) -> SpareDatabases:
     """Migrated ones."""
-    dsn = stack.postgres.create_database()
-    migrate(dsn, "require" if stack.postgres.timescale else "off")
-    return SpareDatabases(stack.postgres, stack.postgres.seal_as_template(dsn))
+    named = stack.root / "template"
+    if not named.exists():
+        dsn = stack.postgres.create_database()
+        migrate(dsn, "require" if stack.postgres.timescale else "off")
+        named.write_text(stack.postgres.seal_as_template(dsn))
+    template = named.read_text()
+    stack.postgres.drop_databases(but=template)
+    return SpareDatabases(stack.postgres, template)
 
 
 @pytest.fixture

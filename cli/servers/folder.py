@@ -66,9 +66,9 @@ def passwords(root: Path, names: tuple[str, ...]) -> dict[str, str]:
     return wanted
 
 
-def sweep(parent: Path) -> None:
-    """Removes the folders of stacks in `parent` that no live process owns."""
+def sweep(parent: Path, *, but: str = "/") -> None:
+    """Removes the folders of stacks in `parent` that no live process owns, except those named `but…`."""
     for root in parent.iterdir() if parent.exists() else ():
-        if (root / LOCK_NAME).exists():
+        if (root / LOCK_NAME).exists() and not root.name.startswith(but):
             with suppress(StackInUse, StaleFolder), locked(root):
                 shutil.rmtree(root, ignore_errors=True)

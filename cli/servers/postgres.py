@@ -74,6 +74,15 @@ class PrivatePostgres(PrivateServer):
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database_name(dsn)))
             )
 
+    def drop_databases(self, *, but: str) -> None:
+        """Removes all that `create_database` made, except that one."""
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            made = connection.execute(
+                "SELECT datname FROM pg_database WHERE datname ~ '^lk_' AND datname <> %s", (but,)
+            ).fetchall()
+        for (name,) in made:
+            self.drop_database(self.dsn(name))
+
     def seal_as_template(self, dsn: str) -> str:
         """Lets nobody connect any more (TimescaleDB's workers would), so that copies can be made; returns the name."""
         name = database_name(dsn)

@@ -12,6 +12,7 @@ import redis
 
 from cli.servers.account import reachable_root
 from cli.servers.errors import StackInUse
+from cli.servers.postgres import database_name
 from cli.servers.process_tree import is_gone, tree
 from cli.stack import CHECKOUT, STATE_FOLDER, Stack
 from tests.support.waiting import until
@@ -107,6 +108,18 @@ def test_servers_die_with_a_parent_that_is_killed_and_the_next_run_takes_its_fol
     until(lambda: all(is_gone(pid) for pid in servers))
     with Stack.started(place) as stack:
         assert all(server.running for server in stack.servers)
+        that_only_one_database_is_kept(stack)
+
+
+def that_only_one_database_is_kept(stack: Stack) -> None:
+    """The next phase of a test run needs the template of the one before, and nothing else of it."""
+    kept, *others = (stack.create_database() for _ in range(3))
+    stack.postgres.drop_databases(but=database_name(kept))
+    for dsn in others:
+        with pytest.raises(psycopg.OperationalError, match="does not exist"):
+            psycopg.connect(dsn)
+    with psycopg.connect(kept) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

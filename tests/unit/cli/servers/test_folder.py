@@ -45,9 +45,12 @@ def test_half_a_password_file_is_written_anew(tmp_path: Path) -> None:
 
 
 def test_only_folders_that_nobody_owns_are_swept(tmp_path: Path) -> None:
-    for name in ("left", "owned", "foreign"):
+    for name in ("left", "owned", "foreign", "ours-gw0"):
         (tmp_path / name).mkdir()
-    (tmp_path / "left" / LOCK_NAME).touch()
+    for name in ("left", "ours-gw0"):
+        (tmp_path / name / LOCK_NAME).touch()
     with locked(tmp_path / "owned"):
+        sweep(tmp_path, but="ours-")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["foreign", "ours-gw0", "owned"]
         sweep(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["foreign", "owned"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["foreign", "owned"]
