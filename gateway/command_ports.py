@@ -164,8 +164,10 @@ class CommandDesk(Protocol):
 
     async def timeline(self, command_id: UUID) -> Sequence[TimelineEntry]: ...
 
-    async def of_device(self, device_no: int, *, before: UUID | None, limit: int) -> Sequence[CommandRecord]:
-        """Newest first, older than `before`; none when the device has no such command."""
+    async def of_device(
+        self, device_no: int, operator_id: int, *, before: UUID | None, limit: int
+    ) -> Sequence[CommandRecord]:
+        """Of this operator, newest first, older than `before`; none when the device has no such command."""
 
     async def cancel(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:
         """Cancelled when it was ISSUED, else unchanged: what was sent cannot be taken back."""

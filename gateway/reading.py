@@ -69,6 +69,8 @@ class HistoryQuestion(Struct, frozen=True):
     """Which part of one device's history. Steps are answered whole: from the step `from_ms` lies in."""
 
     device_no: int
+    operator_id: int
+    """Whose reports: a device that changed hands keeps its number."""
     step: Step
     from_ms: int
     to_ms: int

@@ -9,7 +9,7 @@ import structlog
 from msgspec import Struct
 
 from api.auth.api_keys import PREFIX, key_id_of, principal_of_key
-from api.auth.jwks import IssuerKeys
+from api.auth.jwks import FRESH_FOR_S, IssuerKeys
 from api.auth.policy import Openness, admitted
 from api.auth.principal import Principal
 from api.auth.tokens import LEEWAY_S, MAX_TOKEN_BYTES, BadToken, TokenRules, UnknownKey, verify
@@ -89,7 +89,11 @@ class Gate:
             await self.look()
         if self.is_revoked(principal):
             raise BadToken("the token was taken back")
-        self._remember(token, principal, principal.until_s + LEEWAY_S)
+        fresh_until_s = inf
+        if isinstance(self.rules.keys, IssuerKeys):
+            # The provider may take its key back: then the token is worth nothing, however long it says it lasts.
+            fresh_until_s = self._clock.monotonic_s() + FRESH_FOR_S
+        self._remember(token, principal, principal.until_s + LEEWAY_S, fresh_until_s)
         return principal
 
     async def admit(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
@@ -161,26 +165,29 @@ class Gate:
     async def _identify_key(self, key: str) -> Principal:
         now_ms = self._clock.now_ms()
         key_id = key_id_of(key)
-        principal = principal_of_key(key, await self._known_key(key_id), now_ms=now_ms)
+        fresh_until_s, known = await self._known_key(key_id)
+        principal = principal_of_key(key, known, now_ms=now_ms)
         self._used.add(key_id)
-        fresh_until_s = self._clock.monotonic_s() + KEY_FRESH_FOR_S
-        self._remember(key, principal, now_ms / 1000 + KEY_FRESH_FOR_S, fresh_until_s)
+        ends_s = inf if known is None or known.expires_ms is None else known.expires_ms / 1000
+        self._remember(key, principal, min(now_ms / 1000 + KEY_FRESH_FOR_S, ends_s), fresh_until_s)
         return principal
 
-    async def _known_key(self, key_id: str) -> KnownKey | None:
+    async def _known_key(self, key_id: str) -> tuple[float, KnownKey | None]:
+        """What is known of it, and until when (monotonic seconds) that need not be asked again."""
         read_s, known = self._known_keys.get(key_id, (float("-inf"), None))
-        age_s = self._clock.monotonic_s() - read_s
-        if age_s < KEY_FRESH_FOR_S:
-            return known
+        asked_s = self._clock.monotonic_s()
+        if asked_s - read_s < KEY_FRESH_FOR_S:
+            return read_s + KEY_FRESH_FOR_S, known
         try:
             known = await self._keys.find(key_id)
         except StoreUnavailable:
-            if age_s < KEY_USABLE_FOR_S and known is not None:
-                return known
+            if asked_s - read_s < KEY_USABLE_FOR_S and known is not None:
+                return asked_s + KEY_FRESH_FOR_S, known
             raise
         _make_room(self._known_keys)
-        self._known_keys[key_id] = (self._clock.monotonic_s(), known)
-        return known
+        # As old as the question: it may have been taken back while the answer was on its way.
+        self._known_keys[key_id] = (asked_s, known)
+        return asked_s + KEY_FRESH_FOR_S, known
 
     def _remember(self, token: str, principal: Principal, until_s: float, fresh_until_s: float = inf) -> None:
         _make_room(self._remembered)

@@ -61,17 +61,9 @@ class Limiter:
         self._doors = doors
         self._monotonic_s = monotonic_s
         self._wishes: dict[tuple[str, str, str], None] = {}
+        """Principal, path and Idempotency-Key of those that were let in lately."""
         self._full_until_s: dict[str, float] = {}
         """By the names of the buckets that were asked together."""
-
-    def is_repeated(self, wish: tuple[str, str, str]) -> bool:
-        """Whether this process has lately counted the same wish: principal, path and Idempotency-Key."""
-        if wish in self._wishes:
-            return True
-        if len(self._wishes) >= MAX_WISHES:
-            del self._wishes[next(iter(self._wishes))]
-        self._wishes[wish] = None
-        return False
 
     async def allow(self, name: str, who: Mapping[By, str], role: Role | None) -> None:
         """Raises Problem 429 with Retry-After."""
@@ -112,17 +104,19 @@ class Limiter:
     async def allow_wish(
         self, name: str, who: Mapping[By, str], role: Role | None, *, path: str, key: str
     ) -> None:
-        """As `allow`; one that was counted before under the same Idempotency-Key is under a limit of its own.
+        """As `allow`; one that was let in before under the same Idempotency-Key is under a limit of its own.
         Raises Problem."""
         wish = (who.get("principal", ""), path, key[:128])
-        repeated = bool(key) and self.is_repeated(wish)
-        try:
-            await self.allow(f"{name}_again" if repeated else name, who, role)
-        except Problem:
-            if not repeated:
-                # It was not let in: asked again, it is as new as before.
-                self._wishes.pop(wish, None)
-            raise
+        repeated = bool(key) and wish in self._wishes
+        await self.allow(f"{name}_again" if repeated else name, who, role)
+        if key and not repeated:
+            # Only now: its twin that came while it was counted is counted as well.
+            self._note(wish)
+
+    def _note(self, wish: tuple[str, str, str]) -> None:
+        if len(self._wishes) >= MAX_WISHES:
+            del self._wishes[next(iter(self._wishes))]
+        self._wishes[wish] = None
 
     def order_allowed(
         self, principal: Principal, device: str, *, path: str, key: str
@@ -171,9 +165,9 @@ def _counting(name: str, by: Sequence[By]) -> Callable[[Request], Awaitable[None
         if "address" in by:
             who["address"] = subscriber(limiter.address(request))
         role = principal.role if principal is not None else None
-        await limiter.allow_wish(
-            name, who, role, path=request.url.path, key=request.headers.get("idempotency-key", "")
-        )
+        # Where nobody says who they are, anybody's key would be everybody's.
+        key = request.headers.get("idempotency-key", "") if "principal" in who else ""
+        await limiter.allow_wish(name, who, role, path=request.url.path, key=key)
 
     return count
 

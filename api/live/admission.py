@@ -6,10 +6,10 @@ from math import inf
 
 from api.auth.principal import Principal
 from api.auth.tokens import BadToken
-from api.live.entrance import HELLO_WITHIN_S, Entrance
+from api.live.entrance import HELLO_WITHIN_S, Entrance, TooMany
 from gateway.ports import StoreUnavailable
 
-Outcome = Principal | BadToken | StoreUnavailable
+Outcome = Principal | BadToken | TooMany | StoreUnavailable
 
 
 class Admission:
@@ -49,15 +49,23 @@ class Admission:
         """The connection is gone."""
         if self._asking is not None:
             self._asking.cancel()
+        self._leave()
 
     async def _ask(self, token: str, then: Callable[[Outcome], None]) -> None:
         outcome: Outcome
         try:
-            outcome = await self._entrance.identify(token)
-        except (BadToken, StoreUnavailable) as error:
+            outcome = principal = await self._entrance.identify(token)
+            # With a fresh token of its own a conversation keeps its place.
+            self._leave()
+            self._entrance.crowd.enter(principal)
+            self._principal = principal
+            self.key = token if principal.until_s == inf else ""
+        except (BadToken, TooMany, StoreUnavailable) as error:
             outcome = error
         self._asking = None
-        if isinstance(outcome, Principal):
-            self._principal = outcome
-            self.key = token if outcome.until_s == inf else ""
         then(outcome)
+
+    def _leave(self) -> None:
+        if self._principal is not None:
+            self._entrance.crowd.leave(self._principal)
+            self._principal = None

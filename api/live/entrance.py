@@ -1,9 +1,10 @@
 """Who may open a map conversation, and for how long it may go on."""
 
+from collections import Counter
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
-from msgspec import Struct
+from msgspec import Struct, field
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request
 
@@ -19,6 +20,10 @@ PATH = "/v1/live"
 HELLO_WITHIN_S = 5.0
 """From the upgrade to the frame that says who is asking."""
 
+MAX_OF_ONE_RIDER = 8
+"""Conversations at once: a phone has one, and while its network changes the one before is not gone yet. Each costs the
+loop that everyone shares, and a token costs its rider nothing."""
+
 _SECRETS_IN_URLS = frozenset({"token", "access_token", "authorization", "key", "api_key"})
 
 
@@ -29,11 +34,39 @@ class Refusal(Struct, frozen=True):
     text: str
 
 
+class TooMany(Exception):
+    """This rider has as many conversations as one may have."""
+
+
+class Crowd:
+    """How many conversations each rider has in this process; nobody else is counted."""
+
+    def __init__(self) -> None:
+        self._of: Counter[tuple[int, str]] = Counter()
+
+    def enter(self, principal: Principal) -> None:
+        """Raises TooMany."""
+        if principal.role is Role.RIDER:
+            who = (principal.operator_id, principal.subject)
+            if self._of[who] >= MAX_OF_ONE_RIDER:
+                raise TooMany("you have too many maps open")
+            self._of[who] += 1
+
+    def leave(self, principal: Principal) -> None:
+        """One that was let in ended."""
+        if principal.role is Role.RIDER:
+            who = (principal.operator_id, principal.subject)
+            self._of[who] -= 1
+            if not self._of[who]:
+                del self._of[who]
+
+
 class Entrance(Struct, frozen=True):
     """What every conversation of one process goes through."""
 
     gate: Gate
     doors: Doors
+    crowd: Crowd = field(default_factory=Crowd)
 
     def refusal(self, request: Request) -> Refusal | None:
         """Judges all of the request but the token."""
@@ -64,6 +97,17 @@ class Entrance(Struct, frozen=True):
     def is_over(self, principal: Principal) -> bool:
         """Whether its token has expired or was taken back."""
         return self.gate.now_s() >= principal.until_s or self.gate.is_revoked(principal)
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """The answer to an upgrade request whose token did not open it."""
+    match error:
+        case BadToken():
+            return Refusal(HTTPStatus.UNAUTHORIZED, f"{error}\n")
+        case TooMany():
+            return Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"{error}\n")
+        case _:
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "a store is out of reach\n")
 
 
 def bearer_in(headers: Headers) -> str | None:

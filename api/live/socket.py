@@ -16,7 +16,7 @@ from api.auth.principal import Principal
 from api.auth.tokens import BadToken
 from api.live.admission import Admission, Outcome
 from api.live.close_codes import GOING_AWAY, NOT_TEXT, TRY_LATER, UNAUTHENTICATED, UNREASONABLE
-from api.live.entrance import bearer_in, viewer_of
+from api.live.entrance import bearer_in, refusal_of, viewer_of
 from api.live.frames import MAX_CLIENT_FRAME_BYTES
 from api.live.hub import LiveHub
 from api.live.pace import pause_s
@@ -201,7 +201,7 @@ class LiveSocket(asyncio.Protocol):
 
     def _reject(self, status: HTTPStatus, text: str) -> None:
         response = self._wire.reject(status, text)
-        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             response.headers["Retry-After"] = "1"
         elif status is HTTPStatus.UNAUTHORIZED:
             response.headers["WWW-Authenticate"] = 'Bearer realm="latchkey"'
@@ -219,10 +219,9 @@ class LiveSocket(asyncio.Protocol):
             self._welcome(outcome, request)
         elif request is None:
             self.end(UNAUTHENTICATED if isinstance(outcome, BadToken) else TRY_LATER)
-        elif isinstance(outcome, BadToken):
-            self._reject(HTTPStatus.UNAUTHORIZED, f"{outcome}\n")
         else:
-            self._reject(HTTPStatus.SERVICE_UNAVAILABLE, "a store is out of reach\n")
+            refusal = refusal_of(outcome)
+            self._reject(refusal.status, refusal.text)
         self._write_out()
         for text in self._admission.take_held():
             self._hear(text)

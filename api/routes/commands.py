@@ -146,10 +146,13 @@ async def commands_of(
     before: Annotated[UUID | None, Query(description="The `next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> CommandPage:
-    """Newest first."""
+    """Newest first; what an earlier operator of the device ordered is not told."""
     world = world_of(request)
-    known = await device_named(world.devices, name, principal_of(request))
-    page = await world.desk.of_device(known.record.device_no, before=before, limit=limit)
+    principal = principal_of(request)
+    known = await device_named(world.devices, name, principal)
+    page = await world.desk.of_device(
+        known.record.device_no, principal.operator_id, before=before, limit=limit
+    )
     return CommandPage(
         commands=[command_answer(one) for one in page],
         next=str(page[-1].command_id) if len(page) == limit else None,

@@ -17,6 +17,7 @@ from api.routes.devices import NAME_PATTERN
 from api.schemas import HistoryAnswer, RawPointModel, StepPointModel
 from api.world import world_of
 from firmware_protocol.messages import Bolt
+from gateway.history_cursor import range_of
 from geo.point import E7
 
 DEFAULT_RANGE = timedelta(days=1)
@@ -48,31 +49,50 @@ async def history(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
     after: Annotated[str | None, Query(max_length=200, description="The `next` of the page before")] = None,
 ) -> Response:
-    """Oldest first; ask again with `after` until `next` is null."""
-    world = world_of(request)
+    """Oldest first; ask again with `after` until `next` is null: `from` and `to` may be left out then. What the device
+    reported to an earlier operator is not told."""
+    world, principal = world_of(request), principal_of(request)
+    if after is not None and (since is None or until is None):
+        first, end_before = _range_before(after)
+        since, until = since or first, until or end_before
     end = until or instant(world.clock.now_ms())
     _refuse_unreal("to", end)
     start = since or end - DEFAULT_RANGE
     _refuse_unreal("from", start)
     if not start < end:
         raise bad_request([FieldFault("from", "must be before `to`")])
-    device = await device_named(world.devices, name, principal_of(request))
-    question = HistoryQuestion(device.record.device_no, step, unix_ms(start), unix_ms(end), limit, after)
+    record = (await device_named(world.devices, name, principal)).record
+    question = HistoryQuestion(
+        record.device_no, principal.operator_id, step, unix_ms(start), unix_ms(end), limit, after
+    )
     try:
         page = await world.history.page(question)
     except BadRange as error:
         detail = f"{error}; a coarser step reaches further"
         raise Problem("range_too_wide", 422, detail, fields=[FieldFault("from, to", detail)]) from error
     except BadCursor as error:
-        raise bad_request([FieldFault("after", "is not the `next` of this question")]) from error
+        raise _not_the_next() from error
     # Rows of our own store need no second validation, which would cost more than reading them.
     answer = HistoryAnswer.model_construct(
-        device_id=device.record.device_id,
+        device_id=record.device_id,
         step=step,
         points=[_point(point) for point in page.points],
         next=page.next_after,
     )
     return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def _range_before(after: str) -> tuple[datetime, datetime]:
+    """That of the page before. Raises Problem."""
+    try:
+        from_ms, to_ms = range_of(after)
+        return instant(from_ms), instant(to_ms)
+    except (BadCursor, OverflowError) as error:
+        raise _not_the_next() from error
+
+
+def _not_the_next() -> Problem:
+    return bad_request([FieldFault("after", "is not the `next` of this question")])
 
 
 def _refuse_unreal(field: str, moment: datetime) -> None:

@@ -50,8 +50,9 @@ _TIMELINE = b"""
 """
 _OF_DEVICE = f"""
     select {COMMAND} from command
-    where device_no = %(device_no)s and fence < coalesce(
-        (select fence from command where command_id = %(before)s and device_no = %(device_no)s),
+    where device_no = %(device_no)s and operator_id = %(operator_id)s and fence < coalesce(
+        (select fence from command
+         where command_id = %(before)s and device_no = %(device_no)s and operator_id = %(operator_id)s),
         case when %(before)s::uuid is null then {2**63 - 1} else 0 end)
     order by fence desc limit %(limit)s
 """.encode()
@@ -110,9 +111,12 @@ class PostgresCommandDesk:
         """In the order it was written; empty for an unknown one. Raises StoreUnavailable."""
         return [timeline_entry(row) for row in await self._rows(_TIMELINE, {"command_id": command_id})]
 
-    async def of_device(self, device_no: int, *, before: UUID | None, limit: int) -> Sequence[CommandRecord]:
-        """Newest first, older than `before`; none when the device has no such command. Raises StoreUnavailable."""
-        arguments = {"device_no": device_no, "before": before, "limit": limit}
+    async def of_device(
+        self, device_no: int, operator_id: int, *, before: UUID | None, limit: int
+    ) -> Sequence[CommandRecord]:
+        """Of this operator, newest first, older than `before`; none when the device has no such command of it.
+        Raises StoreUnavailable."""
+        arguments = {"device_no": device_no, "operator_id": operator_id, "before": before, "limit": limit}
         return [command_of(text) for (text,) in await self._rows(_OF_DEVICE, arguments)]
 
     async def cancel(self, command_id: UUID, at_ms: int, by: str, why: str) -> CommandRecord:

@@ -233,24 +233,6 @@ async def test_what_was_never_answered_can_be_given_up(world: World) -> None:
     assert (await issued(world, slot=silent.slot)).phase is Phase.ISSUED
 
 
-async def test_commands_of_a_device_page_by_page_newest_first(world: World) -> None:
-    commands = [await issued(world, slot=slot) for slot in range(1, 6)]
-    await issued(world, device=world.device("cabinet-b"))
-    newest_first = commands[::-1]
-    device_no = commands[0].device_no
-    page = await world.desk.of_device(device_no, before=None, limit=2)
-    assert page == newest_first[:2]
-    assert await world.desk.of_device(device_no, before=page[-1].command_id, limit=9) == newest_first[2:]
-    assert await world.desk.of_device(device_no, before=commands[0].command_id, limit=9) == []
-
-
-async def test_after_a_command_that_the_device_never_had_comes_an_empty_page(world: World) -> None:
-    """With the newest page instead, whoever reads page by page while old commands are deleted would begin anew."""
-    command, other = await issued(world), await issued(world, device=world.device("cabinet-b"), slot=2)
-    for before in (uuid4(), other.command_id):
-        assert await world.desk.of_device(command.device_no, before=before, limit=9) == []
-
-
 async def test_whoever_waits_is_woken_when_it_is_settled(postgres: PostgresWorld) -> None:
     command = await sent(postgres)
     waits = [asyncio.create_task(postgres.desk.settled(command.command_id, timeout_s=60)) for _ in range(20)]

@@ -1,22 +1,25 @@
 """History as people ask for it: complete, in order, page by page, within reason."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.ports import HistoryBatch
+from gateway.ports import HistoryBatch, StoreUnavailable
 from gateway.reading import BadCursor, BadRange, HistoryQuestion, RawPoint, StepPoint
 from gateway.stores.history import PostgresHistory
 from gateway.stores.history_queries import PostgresHistoryQueries
 from gateway.stores.reading_pool import ReadingPool
-from tests.support.stored import BOOT, DAY_MS, NOW_MS, a_row
+from tests.support.stored import BOOT, DAY_MS, NOW_MS, a_row, ask
+from tests.support.waiting import until_async
 
 HOUR_MS = 3_600_000
 DAY_BEGINS_MS = NOW_MS // DAY_MS * DAY_MS
-ALL = HistoryQuestion(1, "raw", NOW_MS - 20 * DAY_MS, NOW_MS + DAY_MS, 1000, None)
+ALL = HistoryQuestion(1, 1, "raw", NOW_MS - 20 * DAY_MS, NOW_MS + DAY_MS, 1000, None)
 
 
 @pytest.fixture
@@ -100,6 +103,53 @@ async def test_days_add_up(queries: PostgresHistoryQueries) -> None:
     assert [point.reports for point in points if isinstance(point, StepPoint)] == [12]
 
 
+@pytest.mark.parametrize("step", ["raw", "1m", "1h", "1d"])
+async def test_who_gets_a_device_does_not_get_what_it_told_the_operator_before(
+    stored: str, queries: PostgresHistoryQueries, step: str
+) -> None:
+    """Not even in the hour in which it changed hands; nor does the one before read on."""
+    ask(stored, "insert into operator (operator_id, name) values (2, 'two')")
+    history = PostgresHistory(stored)
+    changed_ms = DAY_BEGINS_MS + HOUR_MS
+    later = [
+        a_row(n, at_ms=changed_ms + n * 60_000, received_ms=changed_ms + n * 60_000, operator_id=2)
+        for n in range(12, 15)
+    ]
+    await history.append(HistoryBatch(later, []))
+    await history.close()
+    question = structs.replace(ALL, step=step, limit=2)
+    told = {
+        operator_id: await walk(queries, structs.replace(question, operator_id=operator_id))
+        for operator_id in (1, 2)
+    }
+    count = len if step == "raw" else lambda points: sum(point.reports for point in points)
+    assert (count(told[1]), count(told[2])) == (15 if step == "raw" else 12, 3)
+
+
+async def test_what_takes_long_leaves_connections_for_others(
+    queries: PostgresHistoryQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys and revocations are read through the same pool."""
+    asked, go = 0, asyncio.Event()
+
+    async def slowly(self: ReadingPool, sql: str, arguments: object = ()) -> list[tuple[Any, ...]]:
+        nonlocal asked
+        asked += 1
+        await go.wait()
+        return []
+
+    monkeypatch.setattr(ReadingPool, "rows", slowly)
+    monkeypatch.setattr("gateway.stores.history_queries.WAIT_S", 0.1)
+    pages = [asyncio.ensure_future(queries.page(ALL)) for _ in range(5)]
+    await until_async(lambda: asked == 2)
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(pages[-1], 60)
+    assert asked == 2
+    go.set()
+    answers = await asyncio.gather(*pages, return_exceptions=True)
+    assert [isinstance(one, StoreUnavailable) for one in answers] == [False, False, True, True, True]
+
+
 @pytest.mark.parametrize(
     "absurd",
     [
@@ -123,6 +173,7 @@ async def test_a_cursor_belongs_to_its_question(queries: PostgresHistoryQueries)
     assert cursor is not None
     for other in (
         structs.replace(ALL, device_no=2),
+        structs.replace(ALL, operator_id=2),
         structs.replace(ALL, step="1h"),
         structs.replace(ALL, from_ms=0 + ALL.from_ms + 1),
     ):

@@ -67,9 +67,16 @@ class FakeCommands:
         await self._interruptions.point("commands.timeline")
         return list(self.lines.get(command_id, ()))
 
-    async def of_device(self, device_no: int, *, before: UUID | None, limit: int) -> Sequence[CommandRecord]:
+    async def of_device(
+        self, device_no: int, operator_id: int, *, before: UUID | None, limit: int
+    ) -> Sequence[CommandRecord]:
         await self._interruptions.point("commands.of_device")
-        newest = [record for record in reversed(self.rows.values()) if record.device_no == device_no]
+        whose = (device_no, operator_id)
+        newest = [
+            record
+            for record in reversed(self.rows.values())
+            if (record.device_no, record.operator_id) == whose
+        ]
         if before is not None:
             fence = next((record.fence for record in newest if record.command_id == before), 0)
             newest = [record for record in newest if record.fence < fence]

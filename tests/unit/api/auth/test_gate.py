@@ -81,6 +81,33 @@ async def test_a_revoked_key_is_refused_within_seconds_though_the_clock_was_set_
         await surface.gate.identify(key)
 
 
+async def test_a_key_that_was_looked_at_under_a_wrong_secret_is_no_longer_good_for_it(
+    surface: Surface,
+) -> None:
+    """Its id stands in the audit log: whoever asks with it must not make what was read last twice as long."""
+    key = a_key(surface)
+    with pytest.raises(BadToken):
+        await surface.gate.identify(key[:-4] + ("aaaa" if not key.endswith("aaaa") else "bbbb"))
+    surface.clock.advance(ms=int(KEY_FRESH_FOR_S * 1000) - 100)
+    assert (await surface.gate.identify(key)).operator_id
+    key_id, known = surface.people.keys.popitem()
+    surface.people.keys[key_id] = structs.replace(known, revoked_ms=NOW_MS)
+    surface.clock.advance(ms=101)
+    with pytest.raises(BadToken):
+        await surface.gate.identify(key)
+
+
+async def test_a_key_ends_when_it_says(surface: Surface) -> None:
+    key = a_key(surface)
+    key_id, known = surface.people.keys.popitem()
+    surface.people.keys[key_id] = structs.replace(known, expires_ms=NOW_MS + 1_000)
+    assert (await surface.gate.identify(key)).operator_id
+    surface.clock.advance(ms=1_001)
+    assert surface.gate.remembered(key) is None
+    with pytest.raises(BadToken):
+        await surface.gate.identify(key)
+
+
 async def test_a_good_key_outlives_a_short_absence_of_the_database(surface: Surface) -> None:
     key = a_key(surface)
     await surface.gate.identify(key)

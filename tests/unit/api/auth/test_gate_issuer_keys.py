@@ -13,7 +13,7 @@ from api.auth import jwks
 from api.auth.doors import Doors
 from api.auth.fetching import FetchFailed
 from api.auth.gate import Gate
-from api.auth.jwks import ASK_AGAIN_AFTER_S, IssuerKeys
+from api.auth.jwks import ASK_AGAIN_AFTER_S, FRESH_FOR_S, IssuerKeys
 from api.auth.tokens import BadToken
 from gateway.ports import StoreUnavailable
 from tests.unit.api.surface import Surface
@@ -96,3 +96,21 @@ async def test_a_key_that_a_set_does_not_have_makes_a_token_bad(
     assert (await gate.identify(issued(surface))).subject == "ann"
     with pytest.raises(BadToken):
         await gate.identify(issued(surface, "two"))
+
+
+async def test_a_token_whose_key_the_provider_took_back_is_refused_though_it_was_good_before(
+    surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "fetch_json", told)
+    gate, token = gate_of(surface), issued(surface)
+    assert (await gate.identify(token)).subject == "ann"
+
+    async def told_another(_: str) -> Any:
+        return {"keys": [{**PUBLIC, "kid": "two"}]}
+
+    monkeypatch.setattr(jwks, "fetch_json", told_another)
+    assert gate.remembered(token) is not None
+    surface.clock.advance(ms=int(FRESH_FOR_S * 1000) + 1)
+    assert gate.remembered(token) is None
+    with pytest.raises(BadToken):
+        await gate.identify(token)

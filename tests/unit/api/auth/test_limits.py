@@ -182,6 +182,40 @@ async def test_behind_a_proxy_of_ours_each_address_counts_for_itself() -> None:
             assert answer.status_code == 404
 
 
+async def test_nobody_escapes_by_an_idempotency_key() -> None:
+    """Where nobody says who they are it would free everybody, used once by anybody."""
+    async with serving() as surface:
+        for path, name in (("/v1/login/wechat", "login"), ("/v1/enrol", "enrol")):
+            at_once = LIMITS[name, "address"].at_once
+            statuses = []
+            for _ in range(at_once + 3):
+                answer = await surface.http.post(
+                    path, json={"code": "x"}, headers={"Idempotency-Key": "x" * 20}
+                )
+                statuses.append(answer.status_code)
+            assert statuses.count(429) == 3
+
+
+async def test_wishes_that_come_twice_at_once_are_counted_as_often_as_they_come() -> None:
+    """The twin comes while the first one is being counted."""
+
+    class Slow(LocalRateLimits):
+        async def take(self, buckets: Sequence[Bucket]) -> int:
+            await asyncio.sleep(0)
+            return await super().take(buckets)
+
+    limiter = Limiter(Slow(lambda: 0.0), Slow(lambda: 0.0), Doors(), lambda: 0.0)
+    who: dict[By, str] = {"principal": "1:service:x", "device": "1:d1"}
+    outcomes = await asyncio.gather(
+        *(
+            limiter.allow_wish("commands", who, Role.SERVICE, path="/", key=f"wish-{number // 2}")
+            for number in range(200)
+        ),
+        return_exceptions=True,
+    )
+    assert outcomes.count(None) == LIMITS["commands", "device"].at_once
+
+
 async def test_nobody_escapes_by_drawing_another_address_of_their_own_network() -> None:
     doors = doors_of("127.0.0.1", hosts=[], origins=[], proxies=["127.0.0.1/32"])
     async with serving(doors=doors) as surface:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from api.auth.principal import Principal
 from api.live import socket as edge
-from api.live.entrance import PATH, Entrance
+from api.live.close_codes import TRY_LATER
+from api.live.entrance import MAX_OF_ONE_RIDER, PATH, Entrance
 from api.live.frames import MAX_CLIENT_FRAME_BYTES
 from firmware_protocol.messages import DeviceId
 from tests.support.stuck_client import upgrade
@@ -164,6 +166,34 @@ async def test_those_who_come_at_once_do_not_all_find_the_last_place(
     gate.set()
     await asyncio.gather(*coming)
     assert sorted(answered) == [101, 503, 503, 503]
+
+
+async def test_a_rider_has_only_so_many_maps(surface: Surface) -> None:
+    """Others have none the less; each that ends makes room for another, and a fresh token takes no second place."""
+    url, rider = f"ws://127.0.0.1:{surface.port}{PATH}", surface.headers("rider")
+    async with AsyncExitStack() as open_ones:
+        clients = [
+            await open_ones.enter_async_context(connect(url, proxy=None, additional_headers=rider))
+            for _ in range(MAX_OF_ONE_RIDER)
+        ]
+        token = rider["Authorization"].removeprefix("Bearer ")
+        await clients[0].send(encode({"type": "hello", "token": token}).decode())
+        await clients[0].send(encode(WATCH).decode())
+        assert (await _said(clients[0]))["type"] == "snapshot"
+        with pytest.raises(websockets.InvalidStatus) as caught:
+            await connect(url, proxy=None, additional_headers=rider)
+        assert caught.value.response.status_code == 429
+        async with connect(url, proxy=None) as late:
+            await late.send(encode({"type": "hello", "token": token}).decode())
+            with pytest.raises(websockets.ConnectionClosed):
+                await late.recv()
+            assert late.close_code == TRY_LATER
+        async with _map(surface):
+            pass
+        await clients[0].close()
+        await until_async(lambda: len(surface.hub.sockets) == MAX_OF_ONE_RIDER - 1)
+        async with connect(url, proxy=None, additional_headers=rider):
+            pass
 
 
 frames = st.lists(st.one_of(st.text(max_size=50), st.just(encode(WATCH).decode())), max_size=5)

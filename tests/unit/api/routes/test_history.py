@@ -1,8 +1,10 @@
 """History over HTTP: defaults, pages, and refusals that say what to do."""
 
 import pytest
+from msgspec import structs
 
-from gateway.reading import HistoryPage, RawPoint, StepPoint
+from gateway.history_cursor import cursor
+from gateway.reading import HistoryPage, HistoryQuestion, RawPoint, StepPoint
 from tests.unit.api.surface import NOW_MS, known, serving
 
 DAY_MS = 86_400_000
@@ -31,6 +33,27 @@ async def test_steps_have_their_own_points() -> None:
         answer = (await surface.http.get("/v1/devices/d1/history", params=parameters)).json()
         assert answer["points"][0]["battery_min_pct"] == 40
         assert answer["points"][0]["online_minutes"] == 2
+
+
+async def test_the_next_page_of_a_question_without_a_range_is_of_the_same_range() -> None:
+    async with serving() as surface:
+        surface.truth.registered = [known("d1")]
+        await surface.http.get("/v1/devices/d1/history")
+        (asked,) = surface.truth.asked
+        surface.clock.advance(ms=60_000)
+        after = cursor(asked, NOW_MS, 7, 1)
+        await surface.http.get("/v1/devices/d1/history", params={"after": after})
+        assert surface.truth.asked[-1] == structs.replace(asked, after=after)
+
+
+@pytest.mark.parametrize("from_ms", [-(2**63), 2**63 - 1])
+async def test_a_range_that_somebody_wrote_into_a_cursor_is_judged_as_any_other(from_ms: int) -> None:
+    async with serving() as surface:
+        surface.truth.registered = [known("d1")]
+        forged = cursor(HistoryQuestion(1, 1, "raw", from_ms, NOW_MS, 1, None), NOW_MS, 7, 1)
+        answer = await surface.http.get("/v1/devices/d1/history", params={"after": forged})
+        assert answer.status_code == 422
+        assert surface.truth.asked == []
 
 
 @pytest.mark.parametrize(
