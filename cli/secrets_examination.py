@@ -1,5 +1,6 @@
 """What the settings here lack for devices with keys, people with tokens, and a broker that knows its devices."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -76,5 +77,5 @@ def examine_broker(settings: Mapping[str, str]) -> Finding:
         return Finding(about, Grade.WRONG, what, _NEW_HOOK)
     if passwords and not (folder := Path(passwords).parent).is_dir():
         what = f"{PASSWORDS_SETTING} names a file in {folder}, which is no folder"
-        return Finding(about, Grade.WRONG, what, f"./latchkey broker-files --into {folder}")
+        return Finding(about, Grade.WRONG, what, f"./latchkey broker-files --into {shlex.quote(str(folder))}")
     return Finding(about, Grade.GOOD, f"written to {passwords}" if passwords else "the broker asks the API")

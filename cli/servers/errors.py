@@ -1,5 +1,6 @@
 """What can go wrong with a private server, each with the one thing to do about it."""
 
+import shlex
 from pathlib import Path
 
 
@@ -30,7 +31,8 @@ class StaleFolder(StackError):
     """The data folder was made by another user or another version and cannot be taken over."""
 
     def __init__(self, folder: Path, why: str) -> None:
-        super().__init__(f"{folder} {why}; if nothing in it is needed, run: sudo rm -rf {folder}")
+        remove = f"sudo rm -rf {shlex.quote(str(folder))}"
+        super().__init__(f"{folder} {why}; if nothing in it is needed, run: {remove}")
         self.folder = folder
 
 

@@ -1,4 +1,6 @@
+import os
 import resource
+import shlex
 import shutil
 from pathlib import Path
 
@@ -56,6 +58,34 @@ def test_a_full_disk_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 2**30})
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
     assert examination.examine_disk().grade is Grade.WRONG
+
+
+def test_room_is_made_only_by_what_can_be_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    state = tmp_path / "a checkout" / ".latchkey"
+    for kept in ("ca", "up"):
+        (state / kept).mkdir(parents=True)
+    (state / "ca" / "ca.key").write_text("the whole fleet")
+    monkeypatch.setattr(examination, "STATE_FOLDER", state)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: type("Usage", (), {"free": 2**30}))
+    assert examination.examine_disk().mended_by == "", "nothing here may be thrown away"
+    for thrown in ("demo", "tests"):
+        (state / thrown).mkdir()
+    words = shlex.split(examination.examine_disk().mended_by)
+    assert words == ["rm", "-rf", str(state / "tests"), str(state / "demo")]
+
+
+def test_commands_that_mend_hold_in_a_folder_with_a_space(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "a checkout"
+    place.mkdir()
+    (place / "requirements.lock").write_text("nobody-has-this==1.0 \\\n")
+    monkeypatch.setattr(examination, "CHECKOUT", place)
+    monkeypatch.setattr(examination, "STATE_FOLDER", place / ".latchkey")
+    words = shlex.split(examination.examine_packages().mended_by)
+    assert words == ["rm", "-f", f"{place}/.venv/latchkey.stamp", "&&", f"{place}/latchkey", "doctor"]
+    monkeypatch.setattr(os, "access", lambda where, how: False)
+    assert shlex.split(examination.examine_disk().mended_by)[-1] == str(place)
 
 
 def test_this_machine_can_be_examined_as_a_whole() -> None:

@@ -42,6 +42,7 @@ def test_without_servers_of_their_own_nobody_needs_any() -> None:
         (TOKENS, "canary", Grade.WRONG, f'export {TOKENS}="$(openssl rand -base64 48)"'),
         (PASSWORDS, "", Grade.WORTH_KNOWING, f"export {PASSWORDS}=/etc/mosquitto/latchkey/devices.passwords"),
         (PASSWORDS, "/nowhere/at-all/x", Grade.WRONG, "./latchkey broker-files --into /nowhere/at-all"),
+        (PASSWORDS, "/my bikes/x", Grade.WRONG, "./latchkey broker-files --into '/my bikes'"),
         (HOOK, "canary", Grade.WRONG, f'export {HOOK}="$(openssl rand -hex 24)"'),
     ],
 )
