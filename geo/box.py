@@ -45,7 +45,8 @@ def from_degrees(west: float, south: float, east: float, north: float) -> Boundi
         raise ValueError(f"latitudes must rise within ±90: south {south}, north {north}")
     if not (-540.0 <= west <= east <= 900.0 or -180.0 <= east < west <= 180.0):
         raise ValueError(f"longitudes must rise from west {west} to east {east}")
-    if east - west >= 360.0:
+    # In the steps that edges have: a turn that is short by less than one would wrap to no width at all.
+    if round(east * E7) - round(west * E7) >= FULL_TURN_E7:
         return WHOLE_EARTH._replace(south_e7=round(south * E7), north_e7=round(north * E7))
     return BoundingBox(_wrapped_e7(west), round(south * E7), _wrapped_e7(east), round(north * E7))
 

@@ -66,6 +66,12 @@ def test_a_view_of_more_than_the_earth_is_all_longitudes() -> None:
     assert not box.contains(81 * E7, 0)
 
 
+def test_a_view_that_lacks_less_than_a_step_of_the_whole_earth_is_not_empty() -> None:
+    box = from_degrees(0.0, -10.0, 359.99999999, 10.0)
+    assert box.contains(0, 90 * E7)
+    assert box.contains(0, -90 * E7)
+
+
 @pytest.mark.parametrize(
     "edges",
     [(0, 10, 1, 5), (0, -91, 1, 0), (200, 0, 190, 1), (float("nan"), 0, 1, 1), (0, 0, float("inf"), 1)],
