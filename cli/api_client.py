@@ -15,11 +15,15 @@ class Unanswered(Exception):
     """Nobody is there, or what was said is no answer."""
 
 
+class BadAddress(ValueError):
+    """Nobody can be asked there."""
+
+
 class Refused(Exception):
     """The API said no; the sentence is its own."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        super().__init__(str(problem.get("detail") or problem.get("title") or f"error {status}"))
+        super().__init__(printable(str(problem.get("detail") or problem.get("title") or f"error {status}")))
         self.status = status
         self.problem = problem
 
@@ -31,6 +35,16 @@ class ApiClient:
     address: str
     """Such as http://127.0.0.1:8080."""
     token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises BadAddress, before anything is asked: what was not sent is not in doubt."""
+        try:
+            where = urlsplit(self.address)
+            good = where.scheme in ("http", "https") and where.hostname and where.port != 0
+        except ValueError:
+            good = False
+        if not good:
+            raise BadAddress(f"{self.address!r} is no address; one looks like http://127.0.0.1:8080")
 
     def get(self, path: str) -> Any:
         """Raises Refused, Unanswered."""
@@ -57,3 +71,8 @@ class ApiClient:
         if answer.status >= 400:
             raise Refused(answer.status, parsed if isinstance(parsed, dict) else {})
         return parsed
+
+
+def printable(text: str) -> str:
+    """An answer may hold a device's own words, and those must not steer a terminal."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)

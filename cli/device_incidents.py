@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from cli.api_client import ApiClient, Refused, Unanswered
+from cli.api_client import ApiClient, Refused, Unanswered, printable
 from cli.device_order import Api, Token, client_for
 
 PAGE = 200
@@ -65,6 +65,4 @@ def incident_line(incident: Mapping[str, Any]) -> str:
     known = ", ".join(f"{name} {value}" for name, value in incident["detail"].items())
     command = incident["command_id"] or "no command"
     words = f"{incident['number']:>6}  {incident['at']}  {incident['kind']:<24}  {incident['device_id']}  {command}"
-    line = f"{words}  {known}" if known else words
-    # Details are a device's own words.
-    return "".join(sign if sign.isprintable() else "?" for sign in line)
+    return printable(f"{words}  {known}" if known else words)

@@ -4,20 +4,24 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import typer
 from rich.console import Console
 
 from cli import running
-from cli.api_client import ApiClient, Refused, Unanswered
+from cli.api_client import ApiClient, BadAddress, Refused, Unanswered, printable
 from cli.tokens import TOKEN, token_of
 from gateway.core.command import SENSED
 
 EXIT_OTHERWISE = 1
 """Refused, failed, expired, cancelled, too late: it ended, and not as asked."""
 EXIT_UNKNOWN = 3
-"""Unconfirmed: it may have happened."""
+"""Unconfirmed, or nobody could tell what became of it: it may have happened."""
+
+STUMBLED = 500
+"""From this status on the API did not say no: it, or a proxy before it, lost its way, maybe after it had recorded."""
 
 LOOK_EVERY_S = 0.1
 PATIENCE_S = 10.0
@@ -106,31 +110,53 @@ def _verb(kind: str) -> Any:
 
 def client_for(api: str, token: str) -> ApiClient:
     """Of the options, else of what runs here. Raises typer.BadParameter, with what to do."""
-    token = token or token_of(running.known_settings())
-    if not token:
-        raise typer.BadParameter(f"set {TOKEN} to a bearer token or an API key (./latchkey key create)")
-    return ApiClient(api or running.setting(running.API_URL), token)
+    from api.bad_settings import BadSettings
+
+    try:
+        token = token or token_of(running.known_settings())
+        if not token:
+            raise typer.BadParameter(f"set {TOKEN} to a bearer token or an API key (./latchkey key create)")
+        return ApiClient(api or running.setting(running.API_URL), token)
+    except (BadAddress, BadSettings) as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _order(client: ApiClient, device_id: str, wish: Mapping[str, Any]) -> int:
     console = Console(highlight=False)
     try:
         headers = {"Idempotency-Key": str(uuid4())}
-        command = client.post(f"/v1/devices/{device_id}/commands", wish, headers)
+        command = client.post(f"/v1/devices/{quote(device_id, safe='')}/commands", wish, headers)
+    except Refused as refused:
+        return _not_taken(refused, device_id, client.address)
+    except Unanswered as nobody:
+        return _unknown(f"{nobody}; the order may or may not be recorded")
+    # From here on no refusal says anything of the order: it is on its way.
+    try:
         end_s = time.monotonic() + int(wish["ttl_s"]) + PATIENCE_S
         for line in story(client, command["id"], until_s=end_s):
             console.print(line_words(line))
         command = client.get(f"/v1/commands/{command['id']}")
-    except Refused as refused:
-        print(f"latchkey: {refused}", file=sys.stderr)
-        if hint := refusal_hint(refused.problem, device_id, client.address):
-            print(f"latchkey: {hint}", file=sys.stderr)
-        return EXIT_OTHERWISE
-    except Unanswered as nobody:
-        print(f"latchkey: {nobody}", file=sys.stderr)
-        return EXIT_UNKNOWN
+    except (Refused, Unanswered) as lost:
+        place = f"{client.address}/v1/commands/{command['id']}"
+        return _unknown(f"{lost}; the order {command['id']} is recorded, and {place} tells what became of it")
     console.print(end_words(command))
     return exit_code(command["phase"])
+
+
+def _not_taken(refused: Refused, device_id: str, address: str) -> int:
+    """Why nothing was recorded, where that is sure; the exit code."""
+    if refused.status >= STUMBLED:
+        return _unknown(f"{refused}; the order may or may not be recorded")
+    print(f"latchkey: {refused}", file=sys.stderr)
+    if hint := refusal_hint(refused.problem, device_id, address):
+        print(f"latchkey: {hint}", file=sys.stderr)
+    return EXIT_OTHERWISE
+
+
+def _unknown(sentence: str) -> int:
+    """Says it; the exit code."""
+    print(f"latchkey: {sentence}", file=sys.stderr)
+    return EXIT_UNKNOWN
 
 
 def story(client: ApiClient, command_id: str, *, until_s: float) -> Iterator[Mapping[str, Any]]:
@@ -184,5 +210,5 @@ def exit_code(phase: str) -> int:
 
 
 def _plain(text: str) -> str:
-    """A device's words never become markup."""
-    return text.replace("[", "(").replace("]", ")")
+    """A device's words never become markup, nor steer the terminal; a backslash would keep markup open."""
+    return printable(text).replace("[", "(").replace("]", ")").replace("\\", "/")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cli.api_client import ApiClient, Refused, Unanswered
+from cli.api_client import ApiClient, BadAddress, Refused, Unanswered
 from tests.unit.api.surface import known, serving
 
 
@@ -34,3 +34,9 @@ def test_nobody_there_is_said_with_the_address() -> None:
 
 def test_the_token_is_not_shown() -> None:
     assert "secret" not in repr(ApiClient("http://a", "secret"))
+
+
+@pytest.mark.parametrize("address", ["localhost:8080", "http://h:99999", "http://[::1", "http://", ""])
+def test_what_is_no_address_is_refused_with_one_that_is(address: str) -> None:
+    with pytest.raises(BadAddress, match="looks like http://"):
+        ApiClient(address, "t")
