@@ -68,13 +68,24 @@ def import_devices(
                     Seal(wrapping, console(why), into, with_keys=keys),
                     tell=lambda count: progress.advance(task, count),
                 )
-    except (Refused, BadList, OSError) as refused:
+    except (Refused, BadList, Interrupted, OSError) as refused:
         fail(str(refused))
     skipped = len(listed.entries) - done
     also = f"; {skipped} were registered before and stay as they are" if skipped else ""
     print(f"{done} devices were imported{also}")
     if done:
         print(f"their passwords and keys are in {into}: hand them out and delete it")
+
+
+class Interrupted(Exception):
+    """Something was handed out, and then no more could be; the sentence says how much, where it is, what to do."""
+
+    def __init__(self, why: Exception, done: int, into: Path) -> None:
+        super().__init__(
+            f"{str(why).strip()}; {done} devices were imported before that, and their passwords and keys are in {into}:"
+            " keep it, and repeat the import with --credentials and another name"
+            " (a device that stands in both files has what the later one says)"
+        )
 
 
 class Seal:
@@ -88,12 +99,23 @@ class Seal:
         self._descriptor: int | None = None
 
     def keep(self, made: Sequence[Credentials]) -> None:
-        """On the disk on return: the transaction that makes them good follows. Raises OSError."""
+        """On the disk on return: the transaction that makes them good follows. Raises Refused where an earlier run
+        left its own, OSError."""
         if self._descriptor is None:
-            self._descriptor = os.open(self.into, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                self._descriptor = os.open(self.into, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError as error:
+                raise Refused(
+                    f"{self.into} holds the passwords of an earlier run: keep it, and give --credentials another name"
+                ) from error
             self._write([HEADER])
         self._write([_row(one) for one in made])
         os.fsync(self._descriptor)
+
+    @property
+    def begun(self) -> bool:
+        """Something was handed out."""
+        return self._descriptor is not None
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -103,7 +125,10 @@ class Seal:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         assert self._descriptor is not None
-        os.write(self._descriptor, text.getvalue().encode())
+        left = text.getvalue().encode()
+        # A disk that fills up takes a piece, and says so only when the next one is written.
+        while left:
+            left = left[os.write(self._descriptor, left) :]
 
 
 def checked(connection: psycopg.Connection, file: Path, defaults: Defaults) -> DeviceList:
@@ -123,14 +148,18 @@ def bring_in(
     *,
     tell: Callable[[int], None] = lambda count: None,
 ) -> int:
-    """How many are new; chunk by chunk, each whole or not at all. Raises OSError, psycopg.Error; what was told of
-    until then is imported."""
+    """How many are new; chunk by chunk, each whole or not at all. What was told of when it fails is imported.
+    Raises Interrupted once something was handed out; before that Refused, OSError, psycopg.Error."""
     done = 0
     try:
         for start in range(0, len(entries), CHUNK):
             chunk = entries[start : start + CHUNK]
             done += _bring_in(connection, chunk, seal)
             tell(len(chunk))
+    except (OSError, psycopg.Error) as error:
+        if not seal.begun:
+            raise
+        raise Interrupted(error, done, seal.into) from error
     finally:
         seal.close()
     return done

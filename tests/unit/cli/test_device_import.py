@@ -1,6 +1,7 @@
 """An import is whole or says which line is wrong, and hands its secrets out once."""
 
 import csv
+import os
 import stat
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from cli import device_import
 from cli.main import application
 from cli.running import POSTGRES_DSN
 from firmware_protocol.device_key import DeviceKey
+from firmware_protocol.messages import DeviceId
 from gateway.broker_verifier import matches
 from gateway.core.device import DeviceModel, Kind
 from gateway.key_wrapping import KeyWrapping, Wrapped, new_key_encryption_key
+from gateway.stores.bulk_import import Credentials, import_chunk
+from gateway.stores.device_identity import By
 from gateway.stores.registration import bulk_register
 
 MODEL = DeviceModel("m", Kind.BIKE, heartbeat_s=60, quiet_after_s=150, lost_after_s=600)
@@ -95,9 +99,17 @@ def test_an_interrupted_import_is_repeated_and_leaves_no_device_without_credenti
 
     monkeypatch.setattr(device_import.Seal, "keep", breaks)
     path = listed(tmp_path / "f.csv", 20)
-    assert run(path)[0] == 1
+    into = tmp_path / "f.csv.credentials.csv"
+    exit_code, said = run(path)
+    assert exit_code == 1
+    assert "disk full; 10 devices were imported before that" in said
+    assert f"passwords and keys are in {into}" in said
     assert count(database, "device") == count(database, "device_credential") == 10
-    assert run(path)[0] == 1, "what was handed out is never overwritten"
+    before = into.read_bytes()
+    exit_code, said = run(path)
+    assert (exit_code, into.read_bytes()) == (1, before), "what was handed out is never overwritten"
+    assert f"{into} holds the passwords of an earlier run: keep it" in said
+    assert "--credentials" in said
     exit_code, said = run(path, "--credentials", str(tmp_path / "rest.csv"))
     assert exit_code == 0
     assert said.startswith("10 devices were imported; 10 were registered before")
@@ -116,3 +128,36 @@ def test_a_second_import_of_the_same_changes_nothing(database: str, tmp_path: Pa
     exit_code, said = run(path)
     assert exit_code == 0
     assert said == "0 devices were imported; 3 were registered before and stay as they are\n"
+
+
+def test_a_disk_that_takes_a_piece_at_a_time_gets_every_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal = device_import.Seal(KeyWrapping.parse(KEY), By("t", "t", ""), tmp_path / "c.csv")
+    made = [Credentials(DeviceId(f"d-{number}"), f"password-{number}", None) for number in range(50)]
+    write = os.write
+    with monkeypatch.context() as short:
+        short.setattr(os, "write", lambda descriptor, content: write(descriptor, bytes(content)[:7]))
+        seal.keep(made)
+    seal.close()
+    with (tmp_path / "c.csv").open(newline="") as file:
+        kept = [row["password"] for row in csv.DictReader(file)]
+    assert kept == [one.password for one in made]
+
+
+def test_a_database_that_goes_away_between_two_chunks_is_told_with_what_is_in(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_import, "CHUNK", 5)
+    calls = []
+
+    def breaks(*arguments: object, **named: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise psycopg.OperationalError("the server went away")
+        return import_chunk(*arguments, **named)  # type: ignore[arg-type]  # handed on as it came
+
+    monkeypatch.setattr("cli.device_import.import_chunk", breaks)
+    exit_code, said = run(listed(tmp_path / "f.csv", 12))
+    assert exit_code == 1
+    assert "the server went away; 5 devices were imported before that" in said
