@@ -3,6 +3,7 @@ back. P-256 and SHA-256 throughout."""
 
 import ipaddress
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,12 @@ CLOCKS_DIFFER_BY = timedelta(minutes=10)
 KEY_NAME, CERTIFICATE_NAME = "ca.key", "ca.crt"
 SERVER_KEY_NAME, SERVER_CERTIFICATE_NAME = "server.key", "server.crt"
 LIST_NAME = "devices.crl"
+
+BROKER_NAME = "Latchkey broker"
+"""The common name of a broker whose own is too long for one: clients check the alternative names."""
+COMMON_NAME_BYTES = 64
+HOST_CHARS = 253
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
 class CaRefused(Exception):
@@ -62,10 +69,13 @@ class CertificateAuthority:
 
     @classmethod
     def make(cls, folder: Path, name: str, now: datetime) -> "CertificateAuthority":
-        """A new one. Raises CaRefused where there is one already."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key = ec.generate_private_key(ec.SECP256R1())
+        """A new one, or a certificate for the key of one that was ended before it had any. Raises CaRefused where
+        there is one already."""
         subject = _name(name)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (folder / CERTIFICATE_NAME).exists():
+            raise CaRefused(f"{folder} has a certificate authority already; it would be lost")
+        key = _first_key(folder / KEY_NAME)
         builder = _builder(subject, subject, key.public_key(), now=now, lasts=CA_LASTS)
         certificate = (
             builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -73,11 +83,7 @@ class CertificateAuthority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        try:
-            write_new(folder / KEY_NAME, _private(key))
-        except FileExistsError as error:
-            raise CaRefused(f"{folder} has a certificate authority already; it would be lost") from error
-        write_new(folder / CERTIFICATE_NAME, certificate.public_bytes(serialization.Encoding.PEM))
+        replace(folder / CERTIFICATE_NAME, certificate.public_bytes(serialization.Encoding.PEM))
         return cls(folder)
 
     def issue(self, device_id: str, now: datetime, *, request: bytes = b"") -> Issued:
@@ -89,15 +95,16 @@ class CertificateAuthority:
         return _issued(certificate, key)
 
     def server(self, hosts: Sequence[str], now: datetime) -> Issued:
-        """For the broker, under these names or addresses."""
+        """For the broker, under these names or addresses. Raises CaRefused for what is neither."""
+        names = [_host(host) for host in hosts]
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._sign(
-            hosts[0],
+            hosts[0] if len(hosts[0]) <= COMMON_NAME_BYTES else BROKER_NAME,
             key.public_key(),
             now,
             SERVER_LASTS,
             usage=ExtendedKeyUsageOID.SERVER_AUTH,
-            names=[_host(host) for host in hosts],
+            names=names,
         )
         return _issued(certificate, key)
 
@@ -198,15 +205,44 @@ def _requested(request: bytes) -> ec.EllipticCurvePublicKey:
     return public
 
 
+def _first_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """A new key, or the one of a run that was ended before it had signed anything. Raises CaRefused."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    try:
+        write_new(path, _private(key))
+        return key
+    except FileExistsError:
+        pass
+    try:
+        found = serialization.load_pem_private_key(path.read_bytes(), None)
+    except ValueError as error:
+        raise CaRefused(
+            f"{path} is no whole key, and no certificate says that anything was signed with it: remove it, and repeat"
+        ) from error
+    if not isinstance(found, ec.EllipticCurvePrivateKey):
+        raise CaRefused(f"{path} is no key on an elliptic curve")
+    return found
+
+
 def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    try:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    except ValueError as error:
+        raise CaRefused(
+            f"a certificate is given to a name of 1 to {COMMON_NAME_BYTES} bytes, not to {common_name!r}"
+        ) from error
 
 
 def _host(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
+        pass
+    if len(host) > HOST_CHARS or not _HOST.fullmatch(host):
+        raise CaRefused(
+            f"{host!r} is no name of a host, and no address; one with other letters is written as xn--…"
+        )
+    return x509.DNSName(host)
 
 
 def _authority(certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier:

@@ -1,6 +1,7 @@
 """The verb `device ca`: certificates for devices and the broker, and the list of those taken back."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -85,6 +86,9 @@ def issue(
     def work(connection: psycopg.Connection) -> list[Path]:
         asked = request.read_bytes() if request is not None else b""
         made = CertificateAuthority(folder).issue(device_id, now(), request=asked)
+        written = [into / f"{device_id}.crt", *([into / f"{device_id}.key"] if made.key else [])]
+        # Before it is noted: a certificate that nobody has would stand in the registry until it is taken back.
+        _check_room(into, written[1:])
         note_certificate(
             connection,
             device_id,
@@ -93,10 +97,7 @@ def issue(
             not_before=made.not_before,
             not_after=made.not_after,
         )
-        into.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written = [into / f"{device_id}.crt"]
         if made.key:
-            written.append(into / f"{device_id}.key")
             write_new(written[1], made.key)
         replace(written[0], made.certificate)
         print(f"serial {hex_serial(made.serial)}, good until {made.not_after:%Y-%m-%d}")
@@ -158,6 +159,16 @@ def server(
         print(f"{folder / SERVER_CERTIFICATE_NAME} is good until {made.not_after:%Y-%m-%d}")
 
     _answered(work)
+
+
+def _check_room(into: Path, new: Sequence[Path]) -> None:
+    """Raises CaRefused, OSError where these cannot be written."""
+    into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(into, os.W_OK | os.X_OK):
+        raise CaRefused(f"{into} cannot be written")
+    for path in new:
+        if path.exists():
+            raise CaRefused(f"{path} is there already and may be in use: give --into another folder")
 
 
 def sign_list(connection: psycopg.Connection, authority: CertificateAuthority) -> str:

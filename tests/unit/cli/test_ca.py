@@ -115,3 +115,63 @@ def test_what_is_secret_is_its_owners_only(authority: CertificateAuthority, tmp_
     assert (tmp_path / "new").read_bytes() == b"2"
     with pytest.raises(FileExistsError):
         write_new(tmp_path / "new", b"3")
+
+
+@pytest.mark.parametrize(
+    "host", [f"{'a' * 40}.{'b' * 40}.example.org", "203.0.113.7", "::1", "*.example.org"]
+)
+def test_a_broker_has_a_certificate_under_any_name_that_a_client_can_check(
+    authority: CertificateAuthority, host: str
+) -> None:
+    certificate = x509.load_pem_x509_certificate(authority.server([host], NOW).certificate)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    found = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+    assert found == [host]
+    assert len(common_name(certificate)) <= 64
+
+
+@pytest.mark.parametrize(
+    "host", ["fahrräder.example.org", "mqtt://h", "a b", "", "a..b", "x" * 64, "a." * 126 + "bc"]
+)
+def test_a_broker_has_no_certificate_under_what_is_no_name(
+    authority: CertificateAuthority, host: str
+) -> None:
+    with pytest.raises(CaRefused, match="is no name of a host"):
+        authority.server(["good.example.org", host], NOW)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "ä" * 40])
+def test_a_name_that_no_certificate_can_carry_is_a_sentence(
+    authority: CertificateAuthority, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(CaRefused, match="1 to 64 bytes"):
+        CertificateAuthority.make(tmp_path / "other", name, NOW)
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(CaRefused, match="1 to 64 bytes"):
+        authority.issue(name, NOW)
+
+
+def test_an_authority_that_was_killed_before_its_certificate_gets_one_for_its_key(
+    authority: CertificateAuthority,
+) -> None:
+    key = (authority.folder / "ca.key").read_bytes()
+    (authority.folder / "ca.crt").unlink()
+    again = CertificateAuthority.make(authority.folder, "again", NOW)
+    assert (authority.folder / "ca.key").read_bytes() == key
+    assert again.certificate.public_key() == authority.certificate.public_key()
+    x509.load_pem_x509_certificate(again.issue("bike-1", NOW).certificate).verify_directly_issued_by(
+        again.certificate
+    )
+
+
+def test_a_key_that_was_cut_off_is_a_sentence_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "ca.key").write_bytes(b"-----BEGIN PRIVATE")
+    with pytest.raises(CaRefused, match="remove it"):
+        CertificateAuthority.make(tmp_path, "again", NOW)
+
+
+def test_an_authority_without_its_key_is_not_given_another_one(authority: CertificateAuthority) -> None:
+    (authority.folder / "ca.key").unlink()
+    with pytest.raises(CaRefused, match="already"):
+        CertificateAuthority.make(authority.folder, "again", NOW)
+    assert not (authority.folder / "ca.key").exists()

@@ -81,3 +81,19 @@ def test_the_brokers_own_certificate_stands_beside_the_authoritys(folder: str) -
 
 def test_a_second_authority_in_the_same_place_is_refused(folder: str) -> None:
     assert run("ca", "init", "--folder", folder)[0] == 1
+
+
+def test_a_certificate_that_cannot_be_put_anywhere_is_not_recorded(
+    database: str, folder: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert run("ca", "issue", "bike-1", "--folder", folder, "--into", str(tmp_path))[0] == 0
+    before = {name: (tmp_path / name).read_bytes() for name in ("bike-1.crt", "bike-1.key")}
+    exit_code, said = run("ca", "issue", "bike-1", "--folder", folder, "--into", str(tmp_path))
+    assert exit_code == 1
+    assert "bike-1.key" in said
+    assert "--into" in said
+    assert run("ca", "issue", "bike-1", "--folder", folder, "--into", str(tmp_path / "file"))[0] == 1
+    with psycopg.connect(database) as connection:
+        assert connection.execute("select count(*) from device_certificate").fetchone() == (1,)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
