@@ -1,5 +1,6 @@
 """The verb `demo`: a city of simulated devices on a live map, from nothing, in one command."""
 
+import os
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -68,7 +69,9 @@ def demo(
     misbehave: Misbehave = None,
     mix: Annotated[str, typer.Option(help="Weights: bike=84,cabinet=11,locker=5")] = "",
     seed: Annotated[int, typer.Option(help="The same seed lives the same life.")] = 1,
-    port: Annotated[int, typer.Option(help="Of page and API; a free one when this is taken.")] = PAGE_PORT,
+    port: Annotated[
+        int, typer.Option(help="Of page and API; a free one when this is taken.", min=0, max=65_535)
+    ] = PAGE_PORT,
     data: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = DEMO_FOLDER,
 ) -> None:
     """Starts private servers, a gateway, the API and a simulated fleet, and prints where to look.
@@ -82,6 +85,7 @@ def demo(
       ./latchkey demo --profile city      # with a city's dead spots, reboots and wrong clocks
     """
     _check_profile(profile)
+    _check_summary(json_file)
     try:
         wrong = parse_misbehaviours(misbehave or ())
         weights = mix_asked(mix, bikes_only=replay is not None and devices is None)
@@ -106,6 +110,18 @@ def demo(
 def _check_profile(profile: str) -> None:
     if profile not in FAULT_PROFILES:
         raise typer.BadParameter(f"profile is one of {', '.join(FAULT_PROFILES)}, not {profile!r}")
+
+
+def _check_summary(json_file: Path | None) -> None:
+    """Before anything starts: a summary that cannot be written is lost at the end of the run."""
+    if json_file is None:
+        return
+    if json_file.is_dir():
+        raise typer.BadParameter(f"{json_file} is a folder; --json names a file")
+    if not json_file.parent.is_dir():
+        raise typer.BadParameter(f"--json names a file in {json_file.parent}, which is no folder")
+    if not os.access(json_file if json_file.exists() else json_file.parent, os.W_OK):
+        raise typer.BadParameter(f"{json_file} cannot be written")
 
 
 def free_or_any(port: int) -> int:

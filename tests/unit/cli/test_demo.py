@@ -39,9 +39,16 @@ def test_the_help_teaches_with_lines_to_copy() -> None:
         (("--replay", "/nowhere/trips.csv"), "/nowhere/trips.csv"),
         (("--devices", "0"), "devices"),
         (("--for", "0"), "--for"),
+        (("--port", "99999"), "--port"),
+        (("--port", "-1"), "--port"),
+        (("--json", "/nowhere/at/all/summary.json"), "/nowhere/at/all"),
+        (("--json", "/"), "is a folder"),
     ],
 )
-def test_what_cannot_be_done_is_refused_before_anything_starts(arguments: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_done_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setattr("cli.demo.run_demo", lambda plan, json_file: 0)
     exit_code, output = run(*arguments)
     assert exit_code == 2
     assert said in output
