@@ -59,8 +59,8 @@ def register_device(
             help="bike, cabinet or locker: makes the model, or brings its heartbeat and slots up to date."
         ),
     ] = "",
-    heartbeat_s: Annotated[int, typer.Option(help="With --kind: seconds between two reports.")] = 60,
-    slots: Annotated[int, typer.Option(help="With --kind: slots of a cabinet or locker.")] = 0,
+    heartbeat_s: Annotated[int, typer.Option(min=1, help="With --kind: seconds between two reports.")] = 60,
+    slots: Annotated[int, typer.Option(min=0, help="With --kind: slots of a cabinet or locker.")] = 0,
     password: Annotated[str, typer.Option(help="For the broker; a random one unless given.")] = "",
     operator: Annotated[int, typer.Option(help="Whose it is.")] = 1,
     key: Annotated[bool, typer.Option(help="Whether the hardware verifies commands.")] = True,

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -86,6 +87,11 @@ def register(
         ) from error
     except psycopg.OperationalError as error:
         raise Refused(f"PostgreSQL does not answer: {error}") from error
+    except psycopg.Error as error:
+        missing = isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn)
+        mended = "; ./latchkey migrate brings its schema up to date" if missing else ""
+        said, _, _ = str(error).partition("\n")
+        raise Refused(f"PostgreSQL: {said}{mended}") from error
 
 
 def _check_kind(connection: psycopg.Connection, model: DeviceModel) -> None:
@@ -130,7 +136,7 @@ def first_steps(settings: Mapping[str, str], device_id: str, made: Credentials |
         *lines,
         f"password  {made.password}",
         *([key_line(made.key)] if made.key is not None else []),
-        f"try       mosquitto_pub -V mqttv5 -p {port} -u {device_id} -P '{made.password}' -q 1 "
+        f"try       mosquitto_pub -V mqttv5 -p {port} -u {device_id} -P {shlex.quote(made.password)} -q 1 "
         f"-t {prefix}/report -m '{report}'",
         f"{'Password is' if made.key is None else 'Password and key are'} shown this once."
         " The broker knows the device within seconds.",

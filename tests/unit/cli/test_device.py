@@ -67,6 +67,14 @@ def test_an_id_that_no_device_can_have_is_refused(device_id: str) -> None:
     assert run("register", device_id, "--model", "city_bike", "--kind", "bike")[0] == 1
 
 
+@pytest.mark.parametrize("wrong", [("--heartbeat-s", "0"), ("--heartbeat-s", "-5"), ("--slots", "-1")])
+def test_a_model_that_none_can_be_is_refused(wrong: tuple[str, str]) -> None:
+    exit_code, said = run("register", "bike-0001", "--model", "city_bike", "--kind", "bike", *wrong)
+    assert exit_code == 2
+    assert wrong[0] in said
+    assert run("show", "bike-0001")[0] == 1
+
+
 def test_a_device_nobody_registered_cannot_be_shown() -> None:
     assert run("show", "nobody")[0] == 1
 

@@ -1,4 +1,5 @@
 import asyncio
+import shlex
 
 import psycopg
 import pytest
@@ -35,7 +36,7 @@ def test_silences_follow_from_the_heartbeat() -> None:
 def test_the_first_steps_hold_a_line_that_can_be_pasted() -> None:
     made = Credentials(DeviceId("bike-1"), "secret", DeviceKey(7, bytes(32)))
     lines = device_actions.first_steps({running.DEVICE_PORT: "15883"}, "bike-1", made)
-    assert any("mosquitto_pub" in line and "-p 15883" in line and "-P 'secret'" in line for line in lines)
+    assert any("mosquitto_pub" in line and "-p 15883" in line and "-P secret " in line for line in lines)
     assert f"key       7:{'00' * 32}" in lines
     assert any("device password" in line for line in device_actions.first_steps({}, "bike-1", None))
 
@@ -73,3 +74,21 @@ def test_rebuilding_a_lost_redis_is_left_to_the_gateway(database: str, redis_url
 def test_a_database_that_is_away_is_said_so() -> None:
     with pytest.raises(Refused, match="PostgreSQL does not answer"):
         device_actions.register("postgresql://x@127.0.0.1:1/y", "bike-1", ModelWish("city_bike"), WRAPPING)
+
+
+def test_a_password_with_a_quote_in_it_can_be_pasted() -> None:
+    made = Credentials(DeviceId("bike-1"), "it's $HOME", None)
+    (pasted,) = [line for line in device_actions.first_steps({}, "bike-1", made) if "mosquitto_pub" in line]
+    words = shlex.split(pasted)
+    assert words[words.index("-P") + 1] == "it's $HOME"
+
+
+@pytest.mark.parametrize("wish", [ModelWish("m", "bike", 0), ModelWish("m", "bike", 2**31), ModelWish("m")])
+def test_whatever_the_database_does_not_take_is_a_sentence(empty_database: str, wish: ModelWish) -> None:
+    with pytest.raises(Refused, match=r"PostgreSQL: .*latchkey migrate"):
+        device_actions.register(empty_database, "bike-1", wish, WRAPPING)
+
+
+def test_a_model_that_the_database_does_not_take_is_a_sentence(database: str) -> None:
+    with pytest.raises(Refused, match="PostgreSQL: "):
+        device_actions.register(database, "bike-1", ModelWish("m", "bike", 2**31 - 1), WRAPPING)
