@@ -62,8 +62,15 @@ def known_settings(*folders: Path) -> dict[str, str]:
 
 
 def setting(name: str) -> str:
-    """Raises typer.BadParameter with what to do when nothing says it."""
+    """Raises typer.BadParameter with what to do when nothing says it, or when it is an address that cannot be read:
+    whoever reads it would repeat a piece of it, which may be of the password."""
+    from gateway.addresses import postgres_dsn, redis_url
+
     value = known_settings().get(name, "")
     if not value:
         raise typer.BadParameter(f"set {name}, or start ./latchkey up (or demo) in another terminal")
-    return value
+    check = {POSTGRES_DSN: postgres_dsn, REDIS_URL: redis_url}.get(name, str)
+    try:
+        return check(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"{name} cannot be used: {error}") from None

@@ -43,6 +43,24 @@ def test_a_database_named_in_the_environment_goes_first(
     assert running.REDIS_URL not in known
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (running.POSTGRES_DSN, "host=db password=hunter2 hunter2"),
+        (running.POSTGRES_DSN, "postgresql://u:hunter2@[db/x"),
+        (running.REDIS_URL, "redis://:hunter2@db:hunter2/0"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(typer.BadParameter, match=name) as refused:
+        running.setting(name)
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
 def test_a_setting_that_nobody_knows_says_what_to_do() -> None:
     with pytest.raises(typer.BadParameter, match="latchkey up"):
         running.setting("LATCHKEY_NOBODY_SAYS_THIS")
