@@ -23,6 +23,8 @@ from firmware_protocol.topics import ack_topic, report_topic
 CLOSES_AFTER_S = 0.5
 """A rider who takes the bike and brings it back at once, so that it can be opened again."""
 
+LOSE = "lose"
+
 ECHO_FROM = "lk/v1/00/echo/cmd"
 ECHO_TO = "lk/v1/00/echo/ack"
 """The floor: what comes here goes back there, and nobody looks at it."""
@@ -38,11 +40,9 @@ class FleetPlan(Struct, frozen=True):
     devices: int
     boot: int
     loss_share: float = 0.0
-    """Of commands that are not heard and of answers that are not sent."""
+    """Of commands that are not heard and of answers that are not sent, once the run is told to lose some."""
     seed: int = 1
     prefix: str = "bench"
-    first_seq: int = 0
-    """After which the bikes number their reports."""
 
     def device_id(self, index: int) -> DeviceId:
         return DeviceId(f"{self.prefix}-{index:06d}")
@@ -74,7 +74,7 @@ class Bike:
         self.answers: dict[bytes, bytes] = {}
         self.fence = 0
         self.openings = 0
-        self.seq = plan.first_seq
+        self.seq = 0
         self.place = Fix(
             lat_e7=13_000_000 + index * 17 % 1_000_000, lon_e7=1_038_000_000 + index * 31 % 2_000_000
         )
@@ -107,6 +107,7 @@ class AnsweringFleet(MqttPeer):
         )
         super().__init__(connect, ["lk/v1/+/+/cmd"])
         self.plan = plan
+        self.loses = False
         self.commands = self.opened = self.repeated = self.lost = 0
         self._chance = Random(plan.seed)
         self._bikes = {bike.device_id: bike for bike in (Bike(plan, index) for index in range(plan.devices))}
@@ -152,19 +153,20 @@ class AnsweringFleet(MqttPeer):
             self.say(bike.ack_topic, answer)
 
     def _is_lost(self) -> bool:
-        lost = self._chance.random() < self.plan.loss_share
+        lost = self.loses and self._chance.random() < self.plan.loss_share
         self.lost += lost
         return lost
 
 
 async def run(plan: FleetPlan) -> FleetSaid:
-    """Prints READY; ends when a line comes on stdin."""
+    """Prints READY; loses some from a line LOSE on stdin on, and ends with any other."""
     loop = asyncio.get_running_loop()
     transport, fleet = await loop.create_connection(lambda: AnsweringFleet(plan), plan.host, plan.port)
     await fleet.subscribed
     fleet.introduce_all()
     print("READY", flush=True)
-    await loop.run_in_executor(None, sys.stdin.readline)
+    while (await loop.run_in_executor(None, sys.stdin.readline)).strip() == LOSE:
+        fleet.loses = True
     transport.close()
     return FleetSaid(fleet.commands, fleet.opened, fleet.repeated, fleet.lost, time.process_time())
 

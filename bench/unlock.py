@@ -9,10 +9,9 @@ from pathlib import Path
 import msgspec
 import psycopg
 import uvloop
-from msgspec.structs import replace
 
 from bench import processes
-from bench.answering_fleet import FleetPlan, FleetSaid
+from bench.answering_fleet import LOSE, FleetPlan, FleetSaid
 from bench.child import Child, child
 from bench.generator import Sent
 from bench.load_rig import LOAD_MODEL, LoadRig, load_rig
@@ -55,6 +54,7 @@ def measure(stack: Stack, folder: Path, *, seconds: float) -> Result:
             devices=BIKES,
             boot=rig.boot,
             prefix="ride",
+            loss_share=LOSS_SHARE,
         )
         _register(rig, plan)
         api = ChildProcess(["api"], rig.gateway.environment, folder)
@@ -74,10 +74,13 @@ def measure(stack: Stack, folder: Path, *, seconds: float) -> Result:
                 generator.say("go")
                 _loaded(bench, seconds)
                 msgspec.json.decode(generator.read_line(seconds + 120), type=Sent)
+            # The same bikes: one that forgot what it did without starting anew would be refused every order.
+            fleet.say(LOSE)
+            _with_losses(bench)
             fleet.say("end")
             said = msgspec.json.decode(fleet.read_line(), type=FleetSaid)
-            result.check("no bike opened more than once per unlock", said.opened == bench.asked, f"{said}")
-        _with_losses(bench, replace(plan, loss_share=LOSS_SHARE))
+        result.metrics["losses_count"] = said.lost
+        result.check("no bike opened more than once per unlock", said.opened == bench.asked, f"{said}")
     return result
 
 
@@ -205,20 +208,14 @@ def _stages(bench: _Bench, when: str, command_ids: list[str]) -> None:
         bench.result.metrics[f"{when}_{what}_at_ms"] = float(at_ms)
 
 
-def _with_losses(bench: _Bench, plan: FleetPlan) -> None:
+def _with_losses(bench: _Bench) -> None:
     """Many at once, while one frame in a hundred is lost on its way to a bike or back."""
-    rig, result = bench.rig, bench.result
-    rows = rig.count_rows()
-    with _answering(rig, replace(plan, first_seq=1_000_000)) as fleet:
-        rig.wait_rows(rows + BIKES)
-        devices = bench.devices(UNLOCKS)
-        before = processes.read(bench.pids())
-        answers = bench.ride(devices, RIDERS)
-        spent = processes.spent(before, processes.read(bench.pids()))
-        fleet.say("end")
-        said = msgspec.json.decode(fleet.read_line(), type=FleetSaid)
+    result = bench.result
+    devices = bench.devices(UNLOCKS)
+    before = processes.read(bench.pids())
+    answers = bench.ride(devices, RIDERS)
+    spent = processes.spent(before, processes.read(bench.pids()))
     result.metrics["unlocks_per_s"] = len(answers) / spent.took_s
-    result.metrics["losses_count"] = said.lost
     result.metrics["lossy_p50_ms"] = percentile(sorted(answer.took_s * 1000 for answer in answers), 0.5)
     for name in bench.pids():
         result.metrics[f"{name}_us_per_unlock"] = spent.us_per(len(answers), name)
@@ -226,10 +223,17 @@ def _with_losses(bench: _Bench, plan: FleetPlan) -> None:
     result.check("at least 250 unlocks a second", rate >= 250, f"{rate:.0f}")
     confirmed = sum(answer.phase == "confirmed" for answer in answers)
     result.check(
-        "every unlock is confirmed in spite of losses", confirmed == UNLOCKS, f"{confirmed} of {UNLOCKS}"
+        "every unlock is confirmed in spite of losses",
+        confirmed == UNLOCKS,
+        f"{confirmed} of {UNLOCKS}{_first_other(answers)}",
     )
-    result.check("no bike opened more than once per unlock", said.opened == UNLOCKS, f"{said}")
-    _durable(bench, {answer.command_id for answer in answers})
+    _durable(bench, {answer.command_id for answer in answers if answer.command_id})
+
+
+def _first_other(answers: Sequence[Answer]) -> str:
+    """Of an unlock that was not confirmed, what it was answered; empty when there is none."""
+    other = next((one for one in answers if one.phase != "confirmed"), None)
+    return "" if other is None else f"; one was answered {other.status} {other.phase or other.why_not}"
 
 
 def _durable(bench: _Bench, command_ids: set[str]) -> None:

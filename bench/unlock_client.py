@@ -20,11 +20,14 @@ class Answer(Struct, frozen=True):
     took_s: float
     status: int
     """Of the HTTP answer; anything but 201 is no command."""
+    why_not: str = ""
+    """What the API said then."""
 
 
 class _Body(Struct):
     id: str = ""
     phase: str = ""
+    detail: str = ""
 
 
 class RiderConnection(asyncio.Protocol):
@@ -69,7 +72,7 @@ class RiderConnection(asyncio.Protocol):
         status, text = await self._waiting
         took_s = time.perf_counter() - begin_s
         said = msgspec.json.decode(text, type=_Body)
-        return Answer(said.id, said.phase, took_s, status)
+        return Answer(said.id, said.phase, took_s, status, said.detail)
 
 
 async def ride(
