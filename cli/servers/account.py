@@ -48,19 +48,29 @@ class Account:
 def reachable_root(wanted: Path) -> Path:
     """`wanted`, or a folder in /var/tmp (said in one line) when servers of another account cannot get there.
     Raises StaleFolder when that is somebody else's."""
-    wanted = wanted.absolute()
+    # As the kernel names it, by which servers that outlived a killed run are known again.
+    wanted = wanted.resolve()
     if os.geteuid() != 0 or _everyone_can_pass(wanted):
-        wanted.mkdir(parents=True, exist_ok=True)
+        _make(wanted)
         return wanted
     name = hashlib.sha256(str(wanted.parent).encode()).hexdigest()[:12]
     parent = FALLBACK_PARENT / f"latchkey-{name}"
-    parent.mkdir(mode=0o755, exist_ok=True)
+    _make(parent)
     if parent.is_symlink() or parent.stat().st_uid != os.geteuid():
         raise StaleFolder(parent, "belongs to someone else")
     folder = parent / wanted.name
-    folder.mkdir(mode=0o755, exist_ok=True)
+    _make(folder)
     print(f"latchkey: servers cannot reach {wanted}, their data goes to {folder}", file=sys.stderr)
     return folder
+
+
+def _make(folder: Path) -> None:
+    """With what is missing above it. As root open to the servers' accounts, whatever the umask says of new folders."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            path.chmod(0o755)
 
 
 def _everyone_can_pass(path: Path) -> bool:

@@ -36,6 +36,17 @@ class StaleFolder(StackError):
         self.folder = folder
 
 
+class ForeignFolder(StaleFolder):
+    """The data folder is not one of ours: nothing in it may be taken over, ended or removed."""
+
+    def __init__(self, folder: Path) -> None:
+        # Not a word of removing it.
+        StackError.__init__(
+            self, f"{folder} is not empty and was not made by latchkey; name a new folder, or an empty one"
+        )
+        self.folder = folder
+
+
 class ServerDied(StackError):
     """A server ended before it answered."""
 

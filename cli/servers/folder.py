@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cli.servers.errors import StackInUse, StaleFolder
+from cli.servers.errors import ForeignFolder, StackInUse, StaleFolder
 from cli.servers.process_tree import working_below
 
 LOCK_NAME = "lock"
+PASSWORDS_NAME = "passwords.json"
+SERVER_FOLDERS = ("mosquitto", "redis", "postgres")
+HARMLESS = frozenset({"running.json", "lost+found"})
+"""May lie in a folder before its first stack: what a killed `up` announced, and what a file system begins with."""
 ORPHAN_DEADLINE_S = 30.0
 PROGRAMS = frozenset({"mosquitto", "redis-server", "postgres", "initdb", "setpriv"})
 """Only these are ended: a person's shell may stand in the folder too."""
@@ -22,7 +26,8 @@ PROGRAMS = frozenset({"mosquitto", "redis-server", "postgres", "initdb", "setpri
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Owns the folder until the end. Raises StackInUse, StaleFolder."""
+    """Owns the folder until the end. Raises StackInUse, StaleFolder, ForeignFolder."""
+    ours = _is_ours(root)
     try:
         descriptor = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except PermissionError as error:
@@ -33,16 +38,28 @@ def locked(root: Path) -> Iterator[None]:
         os.close(descriptor)
         raise StackInUse(root) from error
     try:
-        end_orphans(root)
+        if ours:
+            end_orphans(root)
         yield
     finally:
         os.close(descriptor)
 
 
+def _is_ours(root: Path) -> bool:
+    """True when a stack was here before. Raises ForeignFolder when something else was: it may be somebody's data."""
+    lock = root / LOCK_NAME
+    if (root / PASSWORDS_NAME).exists() or (lock.exists() and lock.stat().st_size == 0):
+        return True
+    if any(path.name not in HARMLESS for path in root.iterdir()):
+        raise ForeignFolder(root)
+    return False
+
+
 def end_orphans(root: Path) -> None:
     """Kills servers that outlived the run that started them here. Raises StackInUse when one will not go."""
     deadline = time.monotonic() + ORPHAN_DEADLINE_S
-    while orphans := working_below(root, PROGRAMS):
+    # Nowhere else: a person may keep servers of their own beside ours.
+    while orphans := [pid for name in SERVER_FOLDERS for pid in working_below(root / name, PROGRAMS)]:
         for pid in orphans:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -53,7 +70,7 @@ def end_orphans(root: Path) -> None:
 
 def passwords(root: Path, names: tuple[str, ...]) -> dict[str, str]:
     """One random password per name, the same again for as long as the folder lives."""
-    path = root / "passwords.json"
+    path = root / PASSWORDS_NAME
     known: dict[str, str] = {}
     with suppress(FileNotFoundError, json.JSONDecodeError):
         known = json.loads(path.read_text())

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,50 @@ def test_a_folder_below_a_private_home_is_replaced_and_said_so(
         assert found.is_relative_to("/var/tmp")
         assert found == reachable_root(wanted)
         assert str(found) in capsys.readouterr().err
+    finally:
+        found.rmdir()
+        found.parent.rmdir()
+
+
+def test_a_folder_is_named_as_the_kernel_names_it() -> None:
+    """Orphans of a folder behind a link are known by where they work."""
+    wanted = Path("/var/tmp") / f"latchkey-test-{os.getpid()}"
+    link = wanted.with_name(f"{wanted.name}-link")
+    link.symlink_to(wanted)
+    try:
+        assert reachable_root(link) == wanted
+    finally:
+        link.unlink()
+        wanted.rmdir()
+
+
+@pytest.fixture
+def _private_umask() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has servers that run as somebody else")
+@pytest.mark.usefixtures("_private_umask")
+def test_folders_made_for_servers_of_other_accounts_are_open_to_them_whatever_the_umask() -> None:
+    above = Path("/var/tmp") / f"latchkey-test-{os.getpid()}"
+    wanted = above / "stack"
+    try:
+        assert reachable_root(wanted) == wanted
+        assert [path.stat().st_mode & 0o777 for path in (above, wanted)] == [0o755, 0o755]
+    finally:
+        wanted.rmdir()
+        above.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has servers that run as somebody else")
+@pytest.mark.usefixtures("_private_umask")
+def test_the_folder_that_replaces_one_below_a_private_home_is_open_too(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    found = reachable_root(tmp_path / "stack")
+    try:
+        assert [path.stat().st_mode & 0o777 for path in (found.parent, found)] == [0o755, 0o755]
     finally:
         found.rmdir()
         found.parent.rmdir()

@@ -1,10 +1,12 @@
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from cli.servers.errors import StackInUse
+from cli.servers.errors import ForeignFolder, StackInUse
 from cli.servers.folder import LOCK_NAME, end_orphans, locked, passwords, sweep
 
 
@@ -15,19 +17,52 @@ def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_orphans_are_ended_and_other_programs_are_not(tmp_path: Path) -> None:
-    bystander = subprocess.Popen(["sleep", "600"], cwd=tmp_path)
-    # Looks like a server to the kernel: the name of the program is all that counts.
-    link = tmp_path / "redis-server"
+@contextmanager
+def looks_like_redis(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """To the kernel: the name of the program and where it works are all that counts."""
+    folder.mkdir(parents=True)
+    link = folder / "redis-server"
     link.symlink_to("/bin/sleep")
-    orphan = subprocess.Popen([str(link), "600"], cwd=tmp_path)
+    process = subprocess.Popen([str(link), "600"], cwd=folder)
     try:
-        end_orphans(tmp_path)
-        assert orphan.wait(30) != 0
-        assert bystander.poll() is None
+        yield process
     finally:
-        bystander.kill()
-        bystander.wait()
+        process.kill()
+        process.wait()
+
+
+def test_orphans_are_ended_and_other_programs_are_not(tmp_path: Path) -> None:
+    with looks_like_redis(tmp_path / "redis") as orphan:
+        bystander = subprocess.Popen(["sleep", "600"], cwd=tmp_path / "redis")
+        try:
+            end_orphans(tmp_path)
+            assert orphan.wait(30) != 0
+            assert bystander.poll() is None
+        finally:
+            bystander.kill()
+            bystander.wait()
+
+
+def test_a_server_in_a_folder_that_we_did_not_make_lives_on(tmp_path: Path) -> None:
+    with looks_like_redis(tmp_path / "redis") as theirs:
+        with pytest.raises(ForeignFolder, match="not made by latchkey") as refused, locked(tmp_path):
+            pass
+        assert theirs.poll() is None
+        assert "rm -rf" not in str(refused.value)
+        assert [path.name for path in tmp_path.iterdir()] == ["redis"]
+
+
+def test_a_server_beside_those_of_our_folder_lives_on(tmp_path: Path) -> None:
+    (tmp_path / LOCK_NAME).touch()
+    with looks_like_redis(tmp_path / "theirs") as theirs, locked(tmp_path):
+        assert theirs.poll() is None
+
+
+@pytest.mark.parametrize("left", [LOCK_NAME, "passwords.json", "running.json"])
+def test_a_folder_left_by_a_killed_run_is_taken_over(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).touch()
+    with locked(tmp_path):
+        assert (tmp_path / LOCK_NAME).exists()
 
 
 def test_passwords_stay_the_same_and_are_readable_for_us_alone(tmp_path: Path) -> None:
