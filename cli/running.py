@@ -1,10 +1,12 @@
 """What an `up` or a demo of this checkout tells the other verbs: its settings, while it runs."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import typer
 
@@ -22,32 +24,45 @@ API_URL = "LATCHKEY_API_URL"
 
 @contextmanager
 def announced(folder: Path, settings: Mapping[str, str]) -> Iterator[None]:
-    """The settings are there for other terminals of this user; at the end no more, unless a later run left its own."""
+    """The settings are there for other terminals of this user; at the end no more, unless a later run left its own.
+
+    The file is locked meanwhile: one that a killed run left behind is not, and says nothing.
+    """
     said = {name: value for name, value in settings.items() if name.startswith("LATCHKEY_")}
-    _announce(folder, said)
-    try:
-        yield
-    finally:
-        if _said(folder) == said:
-            (folder / RUNNING_NAME).unlink(missing_ok=True)
-
-
-def _announce(folder: Path, said: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RUNNING_NAME
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         json.dump(said, file)
+        file.flush()
+        try:
+            yield
+        finally:
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    path.unlink()
 
 
 def _said(folder: Path) -> dict[str, str]:
-    """Empty when nobody announced anything that this user may read."""
+    """Empty when nobody who lives announced anything that this user may read."""
     try:
-        said = json.loads((folder / RUNNING_NAME).read_text())
+        with (folder / RUNNING_NAME).open() as file:
+            if not _is_locked(file):
+                return {}
+            said = json.load(file)
     except (FileNotFoundError, PermissionError, json.JSONDecodeError):
         return {}
     return {str(name): str(value) for name, value in said.items()}
+
+
+def _is_locked(file: IO[str]) -> bool:
+    try:
+        # Shared: two readers are not in each other's way.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def known_settings(*folders: Path) -> dict[str, str]:

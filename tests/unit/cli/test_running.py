@@ -1,9 +1,14 @@
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 
 from cli import running
+from cli.stack import CHECKOUT
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +33,38 @@ def test_a_run_that_ends_withdraws_only_what_it_said_itself(tmp_path: Path) -> N
         later.__enter__()
     assert running.known_settings(tmp_path)[running.POSTGRES_DSN] == "postgresql://later"
     later.__exit__(None, None, None)
+    assert running.POSTGRES_DSN not in running.known_settings(tmp_path)
+
+
+def test_what_a_killed_run_announced_does_not_shadow_a_run_that_lives(tmp_path: Path) -> None:
+    left = json.dumps({running.POSTGRES_DSN: "postgresql://killed"})
+    (tmp_path / "up").mkdir()
+    (tmp_path / "up" / running.RUNNING_NAME).write_text(left)
+    with running.announced(tmp_path / "demo", {running.POSTGRES_DSN: "postgresql://lives"}):
+        known = running.known_settings(tmp_path / "up", tmp_path / "demo")
+    assert known[running.POSTGRES_DSN] == "postgresql://lives"
+    assert running.POSTGRES_DSN not in running.known_settings(tmp_path / "up")
+
+
+def test_a_killed_run_says_nothing_from_then_on(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from cli import running\n"
+        f"with running.announced(Path(sys.argv[1]), {{{running.POSTGRES_DSN!r}: 'postgresql://x'}}):\n"
+        "    print('announced', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "announced\n"
+        assert running.known_settings(tmp_path)[running.POSTGRES_DSN] == "postgresql://x"
+        child.kill()
+        child.wait()
+    assert (tmp_path / running.RUNNING_NAME).exists()
     assert running.POSTGRES_DSN not in running.known_settings(tmp_path)
 
 
