@@ -51,7 +51,7 @@ class Stack:
         Raises StackError and its kinds. A folder left by a killed run is taken over with its data.
         """
         place = reachable_root(root)
-        with locked(place), _signals_end_the_run():
+        with locked(place), signals_end_the_run():
             stack = cls(place, timescale)
             try:
                 stack._open()
@@ -127,7 +127,7 @@ def inherited_environment() -> dict[str, str]:
 
 
 @contextmanager
-def _signals_end_the_run() -> Iterator[None]:
+def signals_end_the_run() -> Iterator[None]:
     """Turns SIGTERM and SIGHUP into SystemExit, so that servers are stopped in order; Ctrl-C does so by itself."""
     if threading.current_thread() is not threading.main_thread():
         yield

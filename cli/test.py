@@ -1,11 +1,13 @@
 """The verb `test`: all checks, then all tests in phases, then what each took and one line of totals."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +18,11 @@ import typer
 from cli import check
 from cli.page import WEB, ensure_page
 from cli.servers.account import reachable_root
-from cli.servers.folder import sweep
+from cli.servers.folder import owned, sweep
+from cli.servers.process_tree import signal_tree
+from cli.servers.spawn import bound_to_us
 from cli.settings import timescale_choice
-from cli.stack import CHECKOUT, STATE_FOLDER
+from cli.stack import CHECKOUT, STATE_FOLDER, signals_end_the_run
 
 TEST_STACKS = STATE_FOLDER / "tests"
 """Folders of the workers' servers."""
@@ -36,6 +40,9 @@ all other tests. What is ordered, and by whom (tests/e2e/orders), runs beside th
 TRIALS = "tests/e2e/test_faults_trials.py"
 """Beside nothing but each other: what they strike is under full load, and their time limits are judged."""
 SUITE_BUDGET_S = 480
+CTRL_C_DEADLINE_S = 10.0
+END_DEADLINE_S = 60.0
+"""For pytest, its workers and their servers to end in order."""
 NO_TESTS = 5
 """pytest's exit code when nothing was collected."""
 
@@ -122,24 +129,33 @@ def test(
     )
     if fast:
         os.environ["LATCHKEY_EXAMPLES"] = "few"
-    if fuzz:
-        os.environ["LATCHKEY_FUZZ_S"] = str(fuzz)
-        raise typer.Exit(_pytest(["tests/fuzz", "--timeout", str(fuzz * 2 + 600), *context.args])[0])
-    if context.args:
-        raise typer.Exit(_pytest(context.args)[0])
-    os.environ[TEST_RUN] = str(os.getpid())
+    with signals_end_the_run():
+        if fuzz:
+            os.environ["LATCHKEY_FUZZ_S"] = str(fuzz)
+            raise typer.Exit(_pytest(["tests/fuzz", "--timeout", str(fuzz * 2 + 600), *context.args])[0])
+        if context.args:
+            raise typer.Exit(_pytest(context.args)[0])
+        raise typer.Exit(0 if _all_phases(fast) else 1)
+
+
+def _all_phases(fast: bool) -> bool:
+    """Leaves no stack behind; those of a run that was killed are swept by the next one."""
+    run = os.environ[TEST_RUN] = str(os.getpid())
+    stacks = _parent_of_stacks(run)
     try:
-        well = _everything(fast)
+        with owned(stacks, run):
+            return _everything(fast)
     finally:
-        _leave_no_stack()
-    raise typer.Exit(0 if well else 1)
+        sweep(stacks)
 
 
-def _leave_no_stack() -> None:
-    """Those of a run that was killed are swept by the next one."""
-    place = reachable_root(TEST_STACKS / "none")
-    place.rmdir()
-    sweep(place.parent)
+def _parent_of_stacks(run: str) -> Path:
+    """Where the folders of the workers' servers lie."""
+    place = reachable_root(TEST_STACKS / f"{run}-none")
+    # Another run may have swept it meanwhile.
+    with suppress(FileNotFoundError):
+        place.rmdir()
+    return place.parent
 
 
 def _everything(fast: bool) -> bool:
@@ -172,12 +188,33 @@ def _pytest(arguments: Sequence[str]) -> tuple[int, Totals]:
     """Runs pytest in a process of its own; returns its exit code and what it counted."""
     report = STATE_FOLDER / f"tests-{os.getpid()}.xml"
     STATE_FOLDER.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+    # Whatever kills us ends it too. It shares our terminal: Ctrl-C reaches both.
+    command = [*bound_to_us("TERM"), "--", sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+    child = subprocess.Popen(command, cwd=CHECKOUT)
     try:
-        exit_code = subprocess.run(command, cwd=CHECKOUT, check=False).returncode
+        exit_code = child.wait()
         return exit_code, read_totals(report)
+    except BaseException as told:
+        _end(child, CTRL_C_DEADLINE_S if isinstance(told, KeyboardInterrupt) else 0)
+        raise
     finally:
         report.unlink(missing_ok=True)
+
+
+def _end(child: subprocess.Popen[bytes], patience_s: float) -> None:
+    """Tells pytest to end once it has had so long to do so by itself; returns when it and its servers are gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # A second time must not leave half of it running.
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(patience_s)
+        return
+    child.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(END_DEADLINE_S)
+        return
+    signal_tree(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def read_totals(report: Path) -> Totals:

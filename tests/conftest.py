@@ -23,6 +23,7 @@ from tests.support.kept_connection import KEPT
 from tests.support.plain_logs import log_plainly
 from tests.support.spare_databases import SpareDatabases
 from tests.support.time_limit import end_in_time
+from tests.support.told_to_end import end_in_order_when_told
 
 END_TO_END = CHECKOUT / "tests" / "e2e"
 
@@ -32,6 +33,7 @@ settings.register_profile("full", deadline=None, print_blob=True)
 settings.register_profile("few", settings.get_profile("full"), max_examples=15)
 settings.load_profile("few" if os.environ.get("LATCHKEY_EXAMPLES") == "few" else "full")
 log_plainly()
+end_in_order_when_told()
 
 
 def pytest_asyncio_loop_factories(
@@ -52,7 +54,7 @@ def stack(worker_id: str) -> Iterator[Stack]:
     TEST_STACKS.mkdir(parents=True, exist_ok=True)
     run = os.environ.get(TEST_RUN)
     root = TEST_STACKS / f"{run or os.getpid()}-{worker_id}"
-    sweep(reachable_root(root).parent, but=f"{run}-")
+    sweep(reachable_root(root).parent)
     with Stack.started(root, timescale=wanted_timescale()) as started, closing(KEPT):
         yield started
     if run is None:

@@ -15,6 +15,7 @@ from cli.servers.errors import ForeignFolder, StackInUse, StaleFolder
 from cli.servers.process_tree import working_below
 
 LOCK_NAME = "lock"
+RUN_SUFFIX = ".run"
 PASSWORDS_NAME = "passwords.json"
 SERVER_FOLDERS = ("mosquitto", "redis", "postgres")
 HARMLESS = frozenset({"running.json", "lost+found"})
@@ -83,9 +84,47 @@ def passwords(root: Path, names: tuple[str, ...]) -> dict[str, str]:
     return wanted
 
 
-def sweep(parent: Path, *, but: str = "/") -> None:
-    """Removes the folders of stacks in `parent` that no live process owns, except those named `but…`."""
-    for root in parent.iterdir() if parent.exists() else ():
-        if (root / LOCK_NAME).exists() and not root.name.startswith(but):
-            with suppress(StackInUse, StaleFolder), locked(root):
-                shutil.rmtree(root, ignore_errors=True)
+@contextmanager
+def owned(parent: Path, run: str) -> Iterator[None]:
+    """Meanwhile nobody sweeps the folders named `run-…` in `parent`, not even while none of them is in use."""
+    path = parent / f"{run}{RUN_SUFFIX}"
+    with _held(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """A lock file of a run, locked: the one that stands there, not one that a sweep removed meanwhile."""
+    while True:
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield
+                return
+
+
+def sweep(parent: Path) -> None:
+    """Removes the folders of stacks in `parent` that no live process and no live run owns."""
+    roots = list(parent.iterdir()) if parent.exists() else []
+    # Looked up after the folders: whose run has ended by now is in nobody's use.
+    living = tuple(f"{run}-" for run in _living_runs(parent))
+    for root in roots:
+        # What another one's sweep removes at the same moment needs no second.
+        with suppress(StackInUse, StaleFolder, FileNotFoundError):
+            if (root / LOCK_NAME).exists() and not root.name.startswith(living):
+                with locked(root):
+                    shutil.rmtree(root, ignore_errors=True)
+
+
+def _living_runs(parent: Path) -> Iterator[str]:
+    """Removes what a killed one left of its ownership."""
+    for path in parent.glob(f"*{RUN_SUFFIX}"):
+        with suppress(FileNotFoundError), path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            except BlockingIOError:
+                yield path.name.removesuffix(RUN_SUFFIX)

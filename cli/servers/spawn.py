@@ -33,10 +33,7 @@ def spawn(
     The kernel sends it `death_signal` when this process ends. `setpriv` asks for that after it has
     become the other user, because changing the user forgets the request. Raises ProgramMissing without it.
     """
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        raise ProgramMissing("setpriv", "util-linux")
-    prefix = [setpriv, "--pdeathsig", death_signal]
+    prefix = bound_to_us(death_signal)
     if account is not None and account.switch:
         prefix += [f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups"]
     child = _SPAWNER.run(
@@ -50,8 +47,17 @@ def spawn(
             start_new_session=True,
         )
     )
-    _wait_until_bound(child, setpriv)
+    _wait_until_bound(child, prefix[0])
     return child
+
+
+def bound_to_us(death_signal: str) -> list[str]:
+    """What stands before a command that the kernel is to send this signal when the thread that starts it ends.
+    Raises ProgramMissing."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise ProgramMissing("setpriv", "util-linux")
+    return [setpriv, "--pdeathsig", death_signal]
 
 
 def _wait_until_bound(child: Child, setpriv: str) -> None:

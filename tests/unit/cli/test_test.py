@@ -1,10 +1,17 @@
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from cli import test as verb
+from cli.servers.process_tree import is_gone
 from cli.stack import CHECKOUT
 from cli.test import E2E_PLACE, FAST, PAGE_PLACE, PHASES, REPORTS, TRIALS, Lap, Totals, read_totals
+from tests.support.waiting import until
 
 REPORT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="20" time="1.5"/></testsuites>
@@ -55,3 +62,50 @@ def test_marked_tests_are_where_the_phases_look_for_them(marks: str, places: tup
 def test_a_lap_is_told_with_its_budget() -> None:
     assert str(Lap("report line", 48.4, 60)) == "report line 48 s of 60 s"
     assert str(Lap("check", 31.6)) == "check 32 s"
+
+
+WAITS = """
+import os, threading
+from pathlib import Path
+
+def test_that_waits():
+    said = Path(__file__).with_name("pid.new")
+    said.write_text(str(os.getpid()))
+    said.rename(said.with_name("pid"))
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_whatever_ends_the_verb_ends_pytest_too(tmp_path: Path, number: signal.Signals) -> None:
+    file, said = tmp_path / "test_waits.py", tmp_path / "pid"
+    file.write_text(WAITS)
+    # Whoever runs the tests under nohup does not mean this one.
+    program = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); from cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "test", "-q", str(file)],
+        cwd=CHECKOUT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    ) as process:
+        until(lambda: said.exists() or process.poll() is not None)
+        pid = int(said.read_text())
+        try:
+            process.send_signal(number)
+            exit_code = process.wait(60)
+            until(lambda: is_gone(pid))
+        finally:
+            if not is_gone(pid):
+                os.kill(pid, signal.SIGKILL)
+    assert exit_code == (-number if number is signal.SIGKILL else 128 + number)
+
+
+def test_two_runs_that_begin_and_end_together_are_not_in_each_others_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What it made has been swept meanwhile.
+    monkeypatch.setattr(verb, "reachable_root", lambda wanted: tmp_path / wanted.name)
+    monkeypatch.setattr(verb, "_everything", lambda fast: fast)
+    monkeypatch.setenv(verb.TEST_RUN, "")
+    assert verb._all_phases(True)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.servers import folder
 from cli.servers.errors import ForeignFolder, StackInUse
-from cli.servers.folder import LOCK_NAME, end_orphans, locked, passwords, sweep
+from cli.servers.folder import LOCK_NAME, end_orphans, locked, owned, passwords, sweep
 
 
 def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
@@ -80,12 +82,38 @@ def test_half_a_password_file_is_written_anew(tmp_path: Path) -> None:
 
 
 def test_only_folders_that_nobody_owns_are_swept(tmp_path: Path) -> None:
-    for name in ("left", "owned", "foreign", "ours-gw0"):
+    for name in ("left", "owned", "foreign"):
         (tmp_path / name).mkdir()
-    for name in ("left", "ours-gw0"):
-        (tmp_path / name / LOCK_NAME).touch()
+    (tmp_path / "left" / LOCK_NAME).touch()
     with locked(tmp_path / "owned"):
-        sweep(tmp_path, but="ours-")
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["foreign", "ours-gw0", "owned"]
         sweep(tmp_path)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["foreign", "owned"]
+
+
+def test_between_its_phases_the_folders_of_a_run_are_swept_by_nobody(tmp_path: Path) -> None:
+    for name in ("71-gw0", "7-gw0"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / LOCK_NAME).touch()
+    (tmp_path / "71.run").touch()  # That run was killed.
+    with owned(tmp_path, "7"):
+        sweep(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["7-gw0", "7.run"]
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_another_sweep_removes_at_the_same_moment_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / LOCK_NAME).touch()
+
+    @contextmanager
+    def too_late(root: Path) -> Iterator[None]:
+        shutil.rmtree(root)
+        with locked(root):
+            yield
+
+    monkeypatch.setattr(folder, "locked", too_late)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
