@@ -137,6 +137,17 @@ def test_gateway_and_api_take_the_settings_they_are_given(
     assert str(gateway.mqtt_port) in services["mosquitto"]["healthcheck"]["test"][-1]
 
 
+def test_the_gateway_watches_the_disk_that_the_broker_writes_to(
+    services: Mapping[str, Mapping[str, Any]],
+) -> None:
+    watched = GatewaySettings.from_environment(filled(services["gateway"]["environment"])).broker_folder
+    # Where `broker-files --into` has mosquitto keep its data.
+    command = services["broker-files"]["command"]
+    assert watched == Path(command[command.index("--into") + 1]) / "data"
+    mounts = [set(services[name]["volumes"]) for name in ("gateway", "mosquitto", "broker-files")]
+    assert f"broker:{watched.parent}" in set.intersection(*mounts)
+
+
 def test_the_image_holds_every_package_and_installs_only_what_is_locked() -> None:
     text = (ROOT / "Dockerfile").read_text()
     for package in ("firmware_protocol", "geo", "gateway", "api", "device_sim", "cli", "bench", "deploy"):
