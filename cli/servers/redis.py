@@ -34,7 +34,7 @@ class PrivateRedis(PrivateServer):
             "bind 127.0.0.1",
             f"port {self.port}",
             f"requirepass {self._password}",
-            f"dir {self.data_dir}",
+            f"dir {quoted(str(self.data_dir))}",
             'save ""',
             "appendonly no",
             "daemonize no",
@@ -63,3 +63,9 @@ class PrivateRedis(PrivateServer):
                 answer += received
         if answer != b"+OK\r\n+PONG\r\n":
             raise NotYet(answer.decode(errors="replace"))
+
+
+def quoted(text: str) -> str:
+    """One word of a Redis configuration, whatever is in it: a path may hold spaces."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

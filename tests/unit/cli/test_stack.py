@@ -157,6 +157,16 @@ def test_half_a_cluster_of_a_killed_run_is_made_again(place: Path) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_every_server_works_in_a_folder_whose_name_holds_what_configurations_use(place: Path) -> None:
+    with Stack.started(place / 'my "data" \\ here') as stack:
+        assert all(server.running for server in stack.servers)
+        with redis.Redis.from_url(stack.redis.url()) as client:
+            assert client.config_get("dir") == {"dir": str(stack.redis.data_dir)}
+        stack.broker.set_devices({"bike-1": "password"})
+        stack.broker.wait_until_let_in("bike-1", "password")
+    assert (stack.broker.data_dir / "mosquitto.db").exists()
+
+
 def test_a_process_hears_only_of_its_own_stack(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATCHKEY_API_PORT", "1")
     monkeypatch.setenv("LATCHKEY_UNKNOWN", "1")

@@ -1,6 +1,7 @@
 import pytest
 import redis
 
+from cli.servers.redis import quoted
 from cli.stack import Stack
 
 
@@ -27,3 +28,11 @@ def test_a_killed_one_comes_back_empty(stack: Stack) -> None:
     stack.redis.start()
     with redis.Redis.from_url(stack.redis.url()) as client:
         assert client.get("key") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [("/my data/redis", '"/my data/redis"'), ('/a "b"\\c', '"/a \\"b\\"\\\\c"')],
+)
+def test_a_path_is_one_word_of_the_configuration(path: str, word: str) -> None:
+    assert quoted(path) == word
