@@ -13,8 +13,8 @@ from cli import running
 from cli.child_process import ChildProcess
 from cli.page import ensure_page
 from cli.running import UP_FOLDER
-from cli.servers.errors import ServerDied
-from cli.settings import timescale_choice
+from cli.servers.errors import ServerDied, StackError
+from cli.settings import TimescaleChoice, timescale_choice
 from cli.stack import Stack
 
 DATABASE = "latchkey"
@@ -41,9 +41,10 @@ def up(
       ./latchkey device register bike-0001 --model city_bike --kind bike
     """
     _refuse_taken(port)
-    with Stack.started(data, timescale=timescale_choice(timescale)) as stack:
+    choice = timescale_choice(timescale)
+    with Stack.started(data, timescale=choice) as stack:
         dsn = stack.postgres.ensure_database(DATABASE)
-        _migrate(dsn, stack)
+        _migrate(dsn, choice)
         pages = {"LATCHKEY_API_PORT": str(port), "LATCHKEY_WEB_DIR": str(ensure_page())}
         environment = stack.environment(dsn=dsn) | pages | stack.exporting()
         gateway = ChildProcess(["gateway"], environment, stack.root)
@@ -91,10 +92,15 @@ def addresses(stack: Stack, api_port: int, gateway_port: int, token: str) -> str
     )
 
 
-def _migrate(dsn: str, stack: Stack) -> None:
-    from gateway.stores.migrate import migrate
+def _migrate(dsn: str, choice: TimescaleChoice) -> None:
+    """With what the person asked for: a database that was made plain stays so, whatever was installed since.
+    Raises StackError."""
+    from gateway.stores.migrate import MigrationRefused, migrate
 
-    print(migrate(dsn, "require" if stack.postgres.timescale else "auto").line)
+    try:
+        print(migrate(dsn, choice).line)
+    except MigrationRefused as refused:
+        raise StackError(str(refused)) from refused
 
 
 def _for_other_verbs(stack: Stack, gateway: ChildProcess, api: ChildProcess) -> dict[str, str]:
