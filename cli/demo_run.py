@@ -5,7 +5,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ from device_sim.run import RunPlan, RunResult, run_fleet
 from device_sim.scenario import Scenario
 from device_sim.trip_count import TripCount
 
+WATCH_PERIOD_S = 0.5
+"""Whether gateway and API are still there."""
 GATHER_S = 60.0
 """At the start, for every device to be connected: one that rides before it has a network reports late."""
 DRAIN_S = 5.0
@@ -78,7 +80,7 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         prepared = prepare(stack, fleet)
         console.print(prepared.history_line)
         environment = stack.environment(dsn=prepared.dsn) | settings_of(plan.port, page) | stack.exporting()
-        gateway, api = _start_children(until_the_end, environment, stack.root / "processes")
+        children = gateway, api = _start_children(until_the_end, environment, stack.root / "processes")
         stack.broker.wait_until_let_in(HAND_DEVICE, HAND_PASSWORD)
         api_url = f"http://127.0.0.1:{api.http_port}"
         until_the_end.enter_context(running.announced(DEMO_FOLDER, environment | {running.API_URL: api_url}))
@@ -93,8 +95,9 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
         box = (area.west, area.south, area.east, area.north)
         watch = MapWatch(addresses.websocket, box, token=token)
         address = Address("127.0.0.1", stack.broker.device_port)
-        result = uvloop.run(_live(plan, address, watch, console, prepared=prepared))
+        result = uvloop.run(_live(plan, address, watch, console, prepared=prepared, children=children))
         until_the_end.enter_context(_deaf_to_ctrl_c())
+        ended = [child for child in children if not child.running]
         rows = settled_rows(prepared.dsn, result.summary.acked)
     summary = summarize(
         result, watch, rows, page=addresses.plain_page, profile=plan.profile, replay=plan.scenario.file
@@ -102,6 +105,12 @@ def run_demo(plan: DemoPlan, json_file: Path | None) -> int:
     console.print(summary.text(), markup=False)
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
+    for child in ended:
+        console.print(
+            f"latchkey: {child.name} ended by itself; its log ends with:\n{child.log_tail()}", markup=False
+        )
+    if ended:
+        return 1
     # Without a set time somebody stopped it, however early.
     return 0 if plan.for_s is None or (summary.sent and summary.connected) else 1
 
@@ -131,13 +140,22 @@ def _start_children(
 
 
 async def _live(
-    plan: DemoPlan, broker: Address, watch: MapWatch, console: Console, *, prepared: Prepared
+    plan: DemoPlan,
+    broker: Address,
+    watch: MapWatch,
+    console: Console,
+    *,
+    prepared: Prepared,
+    children: Sequence[ChildProcess],
 ) -> RunResult:
-    """The fleet lives and the map is watched until time is up, Ctrl-C or SIGTERM."""
+    """The fleet lives and the map is watched until time is up, Ctrl-C or SIGTERM, or one of the children ends."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    beside = [asyncio.create_task(work) for work in (watch.run(), _know_whom_to_time(watch, prepared))]
+    beside = [
+        asyncio.create_task(work)
+        for work in (watch.run(), _know_whom_to_time(watch, prepared), _stop_without(children, stop))
+    ]
     run = RunPlan(
         broker, rate_per_s=plan.rate_per_s, for_s=plan.for_s, profile=plan.profile, speed=plan.speed,
         trips=plan.scenario.trips, starts_ms=plan.scenario.starts_ms, gather_s=GATHER_S, drain_s=DRAIN_S,
@@ -153,6 +171,13 @@ async def _live(
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def _stop_without(children: Sequence[ChildProcess], stop: asyncio.Event) -> None:
+    """Nothing is stored without a gateway or shown without an API: then there is nothing to wait for."""
+    while all(child.running for child in children):
+        await asyncio.sleep(WATCH_PERIOD_S)
+    stop.set()
 
 
 async def _shown(watch: MapWatch, devices: int) -> None:
