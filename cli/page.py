@@ -1,6 +1,7 @@
-"""The web page, built when it is missing or older than its sources."""
+"""The web page, built when it is missing or was made of other sources."""
 
 import fcntl
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from cli.stack import CHECKOUT, STATE_FOLDER
 
 WEB = CHECKOUT / "web"
 BUILT = WEB / "dist"
+STAMP_NAME = ".sources"
+"""Says of which sources the page was built; written last."""
 MADE = frozenset({"dist", "node_modules"})
 
 
@@ -28,29 +31,44 @@ def ensure_page() -> Path:
     with (STATE_FOLDER / "page.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_current(WEB):
-            _build()
+            _build(WEB)
     return BUILT
 
 
 def is_current(web: Path) -> bool:
-    """True when the built page is newer than every source file in `web`."""
-    index = web / "dist" / "index.html"
-    return index.exists() and index.stat().st_mtime >= newest_source(web)
+    """True when the page was built, to its end, from the sources that are in `web` now."""
+    built = web / BUILT.name
+    if not (built / "index.html").exists():
+        return False
+    # An image has the built page only.
+    if not (web / "package.json").exists():
+        return True
+    stamp = built / STAMP_NAME
+    return stamp.exists() and stamp.read_text() == hash_of_sources(web)
 
 
-def newest_source(web: Path) -> float:
-    """When the newest source was changed, in Unix seconds; 0 when there is none."""
-    newest = 0.0
+def hash_of_sources(web: Path) -> str:
+    """Another one for whatever is changed, added or deleted in `web`, but for what is made of it."""
+    whole = hashlib.sha256()
     for folder, below, names in os.walk(web):
-        below[:] = [name for name in below if name not in MADE]
-        newest = max([newest, *(Path(folder, name).stat().st_mtime for name in names)])
-    return newest
+        below[:] = sorted(name for name in below if name not in MADE)
+        for path in (Path(folder, name) for name in sorted(names)):
+            whole.update(f"{path.relative_to(web)}\0".encode())
+            whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
 
 
-def _build() -> None:
+def _build(web: Path) -> None:
     ensure_node()
+    stamp = web / BUILT.name / STAMP_NAME
+    stamp.unlink(missing_ok=True)
+    # Of now: what is edited during the build may not be in it.
+    sources = hash_of_sources(web)
     print("latchkey: building the web page (once, and after its sources change)", file=sys.stderr)
     for command in (["npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
-        done = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=web, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise PageNotBuilt(" ".join(command), (done.stdout + done.stderr)[-2_000:])
+    fresh = stamp.with_suffix(".new")
+    fresh.write_text(sources)
+    fresh.replace(stamp)
