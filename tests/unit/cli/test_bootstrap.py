@@ -155,7 +155,11 @@ def test_the_policy_of_a_start_that_was_killed_is_removed(machine: Machine, verb
     assert not machine.policy.exists()
 
 
-@pytest.mark.parametrize("maker", ["the machine's owner", f"made by latchkey, process {os.getpid()}"])
+@pytest.mark.parametrize(
+    "maker",
+    ["the machine's owner", f"made by latchkey, process {os.getpid()}"],
+    ids=["the machine's", "of a start that lives"],
+)
 def test_a_policy_of_somebody_else_stays(machine: Machine, maker: str) -> None:
     machine.policy.write_text(f"#!/bin/sh\n# {maker}\nexit 0\n")
     before = machine.policy.read_text()
