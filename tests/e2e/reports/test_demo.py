@@ -19,7 +19,7 @@ import pytest
 
 from cli.page import ensure_page
 from cli.servers.account import reachable_root
-from cli.servers.folder import sweep
+from cli.servers.folder import owned
 from cli.servers.process_tree import is_gone, tree
 from cli.stack import CHECKOUT, STATE_FOLDER
 from tests.support.waiting import until
@@ -31,10 +31,11 @@ STOP_DEADLINE_S = 15.0
 def place() -> Iterator[Path]:
     """Where the servers of one demo after the other keep their data."""
     ensure_page()
-    # Not beside the stacks of other tests: those sweep away what nobody uses, as this one between two demos.
-    folder = reachable_root(STATE_FOLDER / "tests" / "demos" / str(os.getpid()))
-    sweep(folder.parent)
-    yield folder
+    run = str(os.getpid())
+    folder = reachable_root(STATE_FOLDER / "tests" / f"{run}-demo")
+    # Others sweep away what nobody uses, as this one between two demos.
+    with owned(folder.parent, run):
+        yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -12,6 +12,7 @@ import redis
 
 from cli.servers.account import reachable_root
 from cli.servers.errors import StackInUse
+from cli.servers.folder import owned
 from cli.servers.postgres import database_name
 from cli.servers.process_tree import is_gone, tree
 from cli.stack import CHECKOUT, STATE_FOLDER, Stack
@@ -34,9 +35,10 @@ with Stack.started(Path(sys.argv[1])) as stack:
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     """A folder for one stack at a time, which finds the data of the one before."""
-    wanted = STATE_FOLDER / "tests" / f"own-{os.getpid()}"
-    folder = reachable_root(wanted)
-    yield folder
+    run = str(os.getpid())
+    folder = reachable_root(STATE_FOLDER / "tests" / f"{run}-own")
+    with owned(folder.parent, run):
+        yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
