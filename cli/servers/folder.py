@@ -28,8 +28,8 @@ PROGRAMS = frozenset({"mosquitto", "redis-server", "postgres", "initdb", "setpri
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Owns the folder until the end. Raises StackInUse, StaleFolder, ForeignFolder."""
-    ours = _is_ours(root)
     try:
+        ours = _is_ours(root)
         descriptor = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except PermissionError as error:
         raise StaleFolder(root, "belongs to another user") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.servers import folder
-from cli.servers.errors import ForeignFolder, StackInUse
+from cli.servers.errors import ForeignFolder, StackInUse, StaleFolder
 from cli.servers.folder import LOCK_NAME, end_orphans, locked, owned, passwords, sweep
 
 
@@ -58,6 +58,18 @@ def test_a_server_beside_those_of_our_folder_lives_on(tmp_path: Path) -> None:
     (tmp_path / LOCK_NAME).touch()
     with looks_like_redis(tmp_path / "theirs") as theirs, locked(tmp_path):
         assert theirs.poll() is None
+
+
+def test_a_folder_that_may_not_be_looked_into_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shut(_: Path) -> Iterator[Path]:
+        raise PermissionError
+
+    # Nothing is shut to root.
+    monkeypatch.setattr(Path, "iterdir", shut)
+    with pytest.raises(StaleFolder, match="belongs to another user"), locked(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("left", [LOCK_NAME, "passwords.json", "running.json"])
