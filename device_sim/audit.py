@@ -89,9 +89,14 @@ class Difference:
 
 
 def audit(
-    truths: Sequence[DeviceTruth], seen: Mapping[str, Seen], on_map: Mapping[str, MapDevice]
+    truths: Sequence[DeviceTruth],
+    seen: Mapping[str, Seen],
+    on_map: Mapping[str, MapDevice],
+    *,
+    all_spoke: bool = False,
 ) -> list[Difference]:
-    """All differences over a quiet fleet; `seen` by device id, `on_map` by public id."""
+    """All differences over a quiet fleet; `seen` by device id, `on_map` by public id. When every device was asked
+    for a last word (`all_spoke`), one that never got a report out is a difference too."""
     found: list[Difference] = []
     for truth in truths:
         answer = seen.get(truth.device_id)
@@ -102,13 +107,16 @@ def audit(
         if truth.newest_frame:
             found += live_differences(truth, answer.device)
             found += map_differences(truth, answer.device, on_map.get(answer.device.public_id))
-        elif answer.device.public_id in on_map:
+            continue
+        if all_spoke:
+            found.append(Difference(truth.device_id, "never reported"))
+        if answer.device.public_id in on_map:
             found.append(Difference(truth.device_id, "on the map, though it never reported"))
     return found + ghosts(seen, on_map)
 
 
 def history_differences(truth: DeviceTruth, history: Sequence[Stamp]) -> list[Difference]:
-    """Kept reports that are missing, and any report that is there twice."""
+    """Kept reports that are missing or never left the device, and any report that is there twice."""
     stored = Counter(history)
     found = [
         Difference(truth.device_id, "receipted but not in history", _named(stamp))
@@ -117,10 +125,15 @@ def history_differences(truth: DeviceTruth, history: Sequence[Stamp]) -> list[Di
     ]
     lost_by_device = truth.kept_lost
     for stamp in sorted(truth.outstanding):
-        if lost_by_device > 0 and stamp not in stored:
+        # What the device still holds it did not lose, however much it lost otherwise.
+        if lost_by_device > 0 and stamp not in stored and stamp not in truth.in_ring:
             lost_by_device -= 1
             continue
         found.append(Difference(truth.device_id, "kept report without receipt", _named(stamp)))
+    # The outstanding ones in the ring have their own lines; nobody but the device knows of the others.
+    unsent = truth.unreceipted - len(truth.outstanding & truth.in_ring)
+    if unsent > 0:
+        found.append(Difference(truth.device_id, "kept reports still inside the device", f"{unsent}"))
     found += [
         Difference(truth.device_id, f"in history {count} times", _named(stamp))
         for stamp, count in sorted(stored.items())

@@ -195,7 +195,7 @@ async def audit_until_settled(api: Api, area: Area, result: RunResult) -> list[D
         seen = await read_devices(api, names, now=datetime.now(UTC))
         on_map = await read_map(api, area)
         seen |= await _strangers(api, seen, on_map)
-        found = audit(result.truths, seen, on_map)
+        found = audit(result.truths, seen, on_map, all_spoke=result.all_spoke)
         if not found or time.monotonic() >= deadline_s:
             return found
         await asyncio.sleep(_AGAIN_AFTER_S)

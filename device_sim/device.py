@@ -12,6 +12,7 @@ from device_sim.driver import Message
 from device_sim.misbehaviour import LATE_ACK_MS, Misbehaviour
 from device_sim.peek import Label, label_of
 from device_sim.profiles import Level, Profile
+from device_sim.truth import Stamp
 from firmware_protocol import codec, topics
 from firmware_protocol.codec import Encoding
 from firmware_protocol.commands import Ack, AckResult, Command, CommandKind
@@ -86,6 +87,15 @@ class FullDevice:
     @property
     def kept_lost(self) -> int:
         return self._session.kept_lost
+
+    @property
+    def unreceipted(self) -> int:
+        """Kept reports it still answers for, those that never left it among them."""
+        return self._session.unreceipted
+
+    @property
+    def kept_stamps(self) -> frozenset[Stamp]:
+        return frozenset((stamp.boot, stamp.seq) for stamp in self._session.kept_stamps)
 
     def connected(self, now_ms: int) -> list[Message]:
         return self._messages(self._session.connected(now_ms))
@@ -207,6 +217,8 @@ class BasicDevice:
     """A device that only reports, numbered by Unix time; it holds the newest report while it is offline."""
 
     kept_lost = 0
+    unreceipted = 0
+    kept_stamps: frozenset[Stamp] = frozenset()
     topics: tuple[str, ...] = ()
 
     def __init__(self, number: int, device_id: DeviceId, profile: Profile, *, skew_ms: int) -> None:

@@ -170,6 +170,8 @@ class Ledger:
         summary = self.summary
         for truth, device in zip(self.truths, devices, strict=True):
             truth.kept_lost = device.kept_lost
+            truth.unreceipted = device.unreceipted
+            truth.in_ring = device.kept_stamps
         summary.kept_outstanding = self._outstanding
         summary.unconfirmed = self._unconfirmed
         summary.kept_lost = sum(device.kept_lost for device in devices)

@@ -91,6 +91,8 @@ class RunResult:
 
     summary: Summary
     truths: Sequence[DeviceTruth] = field(default_factory=tuple)
+    all_spoke: bool = False
+    """Every device was asked for a last word: one that never reported has failed."""
 
 
 async def run_fleet(
@@ -148,7 +150,7 @@ class _Run:
             driving.cancel()
             with suppress(asyncio.CancelledError):
                 await driving
-        return RunResult(summary, self._ledger.truths)
+        return RunResult(summary, self._ledger.truths, self._plan.last_words)
 
     def _all_gathered(self, stop: asyncio.Event, driving: asyncio.Task[None]) -> Callable[[], bool]:
         deadline_s = time.monotonic() + self._plan.gather_s
@@ -176,7 +178,9 @@ class _Run:
 
         def settled() -> bool:
             nothing_out = not self._conductor.delayed_count and not self._ledger.open_count
-            return nothing_out or time.monotonic() >= deadline_s
+            # The ledger knows what left a device; a kept report that never did is awaited as well.
+            nothing_held = nothing_out and not any(device.unreceipted for device in self._devices)
+            return nothing_held or time.monotonic() >= deadline_s
 
         return settled
 

@@ -45,6 +45,10 @@ class DeviceTruth:
     """Kept, and not receipted."""
     receipted: set[Stamp] = field(default_factory=set)
     kept_lost: int = 0
+    unreceipted: int = 0
+    """Kept reports the device was left with, those that never left it among them."""
+    in_ring: frozenset[Stamp] = frozenset()
+    """The stamped ones of them: it did not drop these."""
 
 
 class Done(NamedTuple):

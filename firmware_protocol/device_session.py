@@ -95,6 +95,11 @@ class DeviceSession:
         """Kept reports without a receipt, stamped or not."""
         return len(self._ring) + sum(report.keep for report in self._numbering.held())
 
+    @property
+    def kept_stamps(self) -> frozenset[ReportStamp]:
+        """Of the kept reports that are still here to be sent again."""
+        return frozenset(stamp for stamp, _ in self._ring.frames())
+
     def remember(self) -> Remembered:
         """What to write to flash now, and to give to the next power-on."""
         unstamped = tuple(report for report in self._numbering.held() if report.keep)

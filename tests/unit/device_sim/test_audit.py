@@ -79,6 +79,24 @@ def test_history_must_hold_what_was_receipted_once() -> None:
     assert found(truth(outstanding={(4, 9)}, kept_lost=1)) == []
 
 
+def test_what_is_still_in_the_ring_is_not_excused_by_other_losses() -> None:
+    held = {"outstanding": {(4, 9)}, "in_ring": frozenset({(4, 9)}), "unreceipted": 1}
+    assert found(truth(kept_lost=1, **held)) == ["kept report without receipt"]
+
+
+def test_kept_reports_that_never_left_the_device_are_found() -> None:
+    assert found(truth(unreceipted=5)) == ["kept reports still inside the device"]
+    dropped = truth(outstanding={(4, 9)}, kept_lost=1, unreceipted=1, in_ring=frozenset({(5, 4)}))
+    assert found(dropped) == ["kept reports still inside the device"], "the dropped one does not stand for it"
+
+
+def test_a_device_that_was_asked_for_a_last_word_must_have_reported() -> None:
+    silent = truth(newest_frame=b"", receipted=set())
+    seen = {"D1": Seen(replace(DEVICE, stamp=None), ())}
+    assert audit([silent], seen, {}) == []
+    assert audit([silent], seen, {}, all_spoke=True) == [Difference("D1", "never reported")]
+
+
 def test_the_live_state_must_be_the_newest_report() -> None:
     assert found(device=replace(DEVICE, stamp=SeenStamp(5, 2))) == ["stale live state"]
     assert found(device=replace(DEVICE, stamp=None)) == ["no live state"]

@@ -50,6 +50,14 @@ def test_power_lost_and_found_keeps_what_was_kept_and_greets_anew() -> None:
     assert welcome(device, 1_700_000_099, 4_000) == [Label(1_700_000_000, 1, True)]
 
 
+def test_a_device_knows_what_it_still_answers_for() -> None:
+    device = full()
+    device.say(Report(battery_pct=50, keep=True), 10, unix_ms=10)
+    assert (device.unreceipted, device.kept_stamps) == (1, frozenset())
+    welcome(device, 1_700_000_000, 1_000)
+    assert (device.unreceipted, device.kept_stamps) == (1, frozenset({(1_700_000_000, 1)}))
+
+
 def test_a_wrong_clock_is_told_and_the_elapsed_time_stays_right() -> None:
     device = full(skew_ms=-3_600_000)
     welcome(device, 1_700_000_000, 1_000)

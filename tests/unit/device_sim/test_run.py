@@ -7,6 +7,7 @@ import pytest
 
 from device_sim.driver import Address
 from device_sim.fleet import Fleet, build_fleet
+from device_sim.profiles import Kind
 from device_sim.run import Bridge, Progress, RunPlan, run_fleet
 from device_sim.truth import read_truth
 from tests.unit.device_sim.tiny_broker import TinyBroker
@@ -63,6 +64,20 @@ async def test_a_hostile_network_loses_no_kept_report(tmp_path: Path) -> None:
     for truth in result.truths:
         assert all((truth.device_id, *stamp) in arrived for stamp in truth.receipted)
     assert result.summary.faults.delayed > 0
+
+
+async def test_kept_reports_that_no_boot_number_lets_out_are_waited_for_and_told() -> None:
+    fleet = build_fleet(5, seed=2, secret=b"s", mix={Kind.CABINET: 1})
+    async with broker_for(fleet) as broker:
+        broker.gives_boots = False
+        plan = RunPlan(
+            Address("127.0.0.1", broker.port), gather_s=30.0, for_s=0.0, last_words=True, drain_s=0.3
+        )
+        result = await run_fleet(fleet, plan)
+    assert [truth.unreceipted for truth in result.truths] == [1] * 5
+    assert result.summary.seconds >= 0.3, "the drain waits for them"
+    assert result.summary.sent == 0
+    assert result.all_spoke
 
 
 async def test_one_connection_can_carry_many_devices() -> None:

@@ -17,6 +17,7 @@ class TinyBroker:
 
     passwords: dict[str, str]
     gives_receipts: bool = True
+    gives_boots: bool = True
     port: int = 0
     reports: list[tuple[str, Report]] = field(default_factory=list)
     boots: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -115,6 +116,8 @@ class TinyBroker:
         address = topics.parse_topic(topic)
         device_id = address.device_id
         if address.channel is Channel.HELLO:
+            if not self.gives_boots:
+                return
             hello = codec.decode_hello(payload)
             power_on_id, boot = self.boots.get(device_id, (-1, 0))
             if hello.power_on_id != power_on_id:
