@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -78,14 +78,25 @@ async def read_devices(api: Api, names: Sequence[str], *, now: datetime) -> dict
 
 
 def _read_share(api: Api, names: Sequence[str], now: datetime) -> dict[str, Seen]:
-    url = urlsplit(api.url)
-    connection = HTTPConnection(url.hostname or "127.0.0.1", url.port or 80, timeout=_TIMEOUT_S)
+    connection = _connection(api)
     try:
         return {name: _read(connection, api, name, now) for name in names}
     except (OSError, HTTPException, msgspec.MsgspecError) as error:
         raise AuditUnreadable(f"{api.url}: {error}") from error
     finally:
         connection.close()
+
+
+def _connection(api: Api) -> HTTPConnection:
+    """To where the API is, not yet open: the token must not travel in the clear where TLS was asked for."""
+    try:
+        where = urlsplit(api.url)
+        kind = {"http": HTTPConnection, "https": HTTPSConnection}[where.scheme]
+        if where.hostname and where.port != 0:
+            return kind(where.hostname, where.port, timeout=_TIMEOUT_S)
+    except (KeyError, ValueError):
+        pass
+    raise AuditUnreadable(f"{api.url!r} is no address; one looks like http://127.0.0.1:8080")
 
 
 def _read(connection: HTTPConnection, api: Api, name: str, now: datetime) -> Seen:

@@ -1,6 +1,7 @@
 """The reader pages through histories, splits maps that are too full, and says what it cannot read."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from device_sim.audit_reader import AuditUnreadable, read_devices, read_map
 from device_sim.movement import Area
 
 AREA = Area(1.2, 103.6, 1.5, 104.1)
+TLS_HANDSHAKE = b"\x16"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -79,6 +81,32 @@ async def test_an_api_that_refuses_or_is_away_is_said() -> None:
         await read_devices(Asked(url), ["D1"], now=NOW)
     with pytest.raises(AuditUnreadable):
         await read_map(Asked(url), AREA)
+
+
+def first_bytes(listener: socket.socket, into: list[bytes]) -> None:
+    """What the first caller says; then it is hung up on."""
+    caller, _ = listener.accept()
+    with caller:
+        into.append(caller.recv(1000))
+
+
+async def test_an_https_address_is_asked_under_tls_and_never_in_the_clear() -> None:
+    said: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=first_bytes, args=(listener, said))
+        thread.start()
+        api = Asked(f"https://127.0.0.1:{listener.getsockname()[1]}", "SECRET")
+        with pytest.raises(AuditUnreadable):
+            await read_devices(api, ["D1"], now=NOW)
+        thread.join()
+    assert said[0][:1] == TLS_HANDSHAKE
+    assert b"SECRET" not in said[0]
+
+
+@pytest.mark.parametrize("address", ["ftp://127.0.0.1", "127.0.0.1:8080", "http://", "http://host:port"])
+async def test_what_is_no_address_is_said(address: str) -> None:
+    with pytest.raises(AuditUnreadable, match="is no address"):
+        await read_devices(Asked(address), ["D1"], now=NOW)
 
 
 DEVICES = {f"p{n}": (1.21 + n * 0.028, 103.61 + n * 0.048) for n in range(10)}
