@@ -104,11 +104,11 @@ class Numbering:
         return True
 
     def hold(self, report: Report, now_ms: int) -> int:
-        """Keeps a report until there is a boot number: every kept one, and the newest of the others.
-        Returns how many kept ones were lost for it: 0 or 1."""
+        """Keeps a report until there is a boot number: every kept one, and the newest of the others, which takes
+        no kept one's place. Returns how many kept ones were lost for it: 0 or 1."""
         self._held = [made for made in self._held if made.report.keep]
         lost = 0
-        if len(self._held) >= self._hold_at_most:
+        if report.keep and len(self._held) >= self._hold_at_most:
             del self._held[0]
             lost = 1
         self._held.append(_Held(report, now_ms))

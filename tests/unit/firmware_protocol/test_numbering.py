@@ -70,13 +70,22 @@ def test_held_reports_are_every_kept_one_and_the_newest_other_in_order(keeps: li
     held = [report.kept_lost for report in numbering.held()]
     made = [at for at, keep in enumerate(keeps) if keep or at == len(keeps) - 1]
     assert held == made[len(made) - len(held) :]
-    assert len(held) <= 64
+    assert sum(report.keep for report in numbering.held()) == min(64, sum(keeps))
     assert sum(keeps) - lost == sum(report.keep for report in numbering.held())
     numbering.welcome(Welcome(numbering.greet(1000), BOOT, BOOT * 1000))
     stamped = numbering.stamp_held(lost)
     assert [report.seq for report in stamped] == list(range(1, len(held) + 1))
     assert [report.elapsed_ms for report in stamped] == [at - 1000 for at in held]
     assert list(numbering.held()) == []
+
+
+def test_a_heartbeat_takes_no_kept_reports_place() -> None:
+    numbering = Numbering(Random(1), hold_at_most=64)
+    assert sum(numbering.hold(Report(keep=True), at) for at in range(64)) == 0
+    assert [numbering.hold(Report(), at) for at in (64, 65)] == [0, 0]
+    assert [report.keep for report in numbering.held()] == [True] * 64 + [False]
+    assert numbering.hold(Report(keep=True), 66) == 1
+    assert [report.keep for report in numbering.held()] == [True] * 64
 
 
 def test_a_report_without_a_stamp_has_none_to_tell() -> None:
