@@ -40,6 +40,7 @@ class MqttDriver:
         self._party_of = {device: key for key, party in enumerate(parties) for device in party.devices}
         self._outboxes: list[asyncio.Queue[Message] | None] = [None] * len(parties)
         self._talks: list[asyncio.Task[None] | None] = [None] * len(parties)
+        self._attempts = [0] * len(parties)
         self._not_before_s = [0.0] * len(parties)
 
     @property
@@ -77,18 +78,15 @@ class MqttDriver:
         return True
 
     async def _stay_connected(self, key: int) -> None:
-        attempt = 0
+        """Again and again, ever more seldom while no dial gets as far as a session."""
         while True:
             self._talks[key] = talk = asyncio.ensure_future(self._talk(key))
             try:
                 await asyncio.wait([talk])
             finally:
                 talk.cancel()
-            if not talk.cancelled() and talk.exception() is not None:
-                attempt += 1
-            else:
-                attempt = 0
-            full_s = min(_MAX_RETRY_S, _FIRST_RETRY_S * 2.0 ** min(attempt, 10))
+            full_s = min(_MAX_RETRY_S, _FIRST_RETRY_S * 2.0 ** min(self._attempts[key], 10))
+            self._attempts[key] += 1
             spell_s = max(0.0, self._not_before_s[key] - self._clock_s())
             await asyncio.sleep(spell_s + full_s * (0.5 + 0.5 * self._chance.random()))
 
@@ -102,6 +100,7 @@ class MqttDriver:
                     await client.subscribe(topic, qos=1)
                 outbox: asyncio.Queue[Message] = asyncio.Queue(_MAX_WAITING)
                 self._outboxes[key] = outbox
+                self._attempts[key] = 0
                 for device in party.devices:
                     self._listener.connected(device)
                 async with asyncio.TaskGroup() as tasks:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,45 @@ async def test_messages_are_confirmed_answers_heard_and_the_way_back_found() -> 
             assert driver.cut(1, for_s=0.2)
             await until_async(lambda: len(notebook.down) == len(IDS) + 1)
             await until_async(lambda: driver.connected_count == len(IDS))
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+class NotedSleeps:
+    """asyncio as the driver sees it, whose sleeps are noted and take no time."""
+
+    def __init__(self) -> None:
+        self.delays: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, delay_s: float) -> None:
+        self.delays.append(delay_s)
+        await asyncio.sleep(0)
+
+
+async def test_dials_become_ever_more_seldom_until_one_ends_in_a_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted = NotedSleeps()
+    monkeypatch.setattr("device_sim.mqtt_driver.asyncio", noted)
+    async with TinyBroker({IDS[0]: "another"}) as broker:
+        driver = MqttDriver(
+            Address("127.0.0.1", broker.port), [party(0)], Notebook(), chance=Random(1), clock_s=lambda: 0.0
+        )
+        task = asyncio.create_task(driver.run())
+        try:
+            await until_async(lambda: len(noted.delays) >= 4)
+            for attempt, delay_s in enumerate(noted.delays[:4]):
+                assert 0.25 * 2**attempt <= delay_s <= 0.5 * 2**attempt
+            broker.passwords[IDS[0]] = "pw"
+            await until_async(lambda: driver.connected_count == 1)
+            before = len(noted.delays)
+            broker.drop_everybody()
+            await until_async(lambda: len(noted.delays) > before)
+            assert noted.delays[before] <= 0.5, "a session was had"
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
