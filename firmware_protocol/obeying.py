@@ -117,9 +117,13 @@ class Obeying:
             case Verdict.EXPIRED:
                 # The next welcome may show that it was not: what is refused must stay refused.
                 self._take(command)
-                return [Remember(), self._refuse(answer, Verdict.EXPIRED)]
+                refused = _refused(answer, Verdict.EXPIRED)
+                if command.kind not in FENCED:
+                    # No fence stops its next copy.
+                    self._store(refused)
+                return [Remember(), self._publish(refused)]
             case (Verdict.WRONG_BOOT | Verdict.OLD_FENCE) as verdict:
-                return [self._refuse(answer, verdict)]
+                return [self._publish(_refused(answer, verdict))]
 
     def executed(
         self, command_id: bytes, result: AckResult, reason: str | None, moment: Moment
@@ -173,8 +177,9 @@ class Obeying:
             del self._answers[next(iter(self._answers))]
         self._answers[answer.command_id] = answer
 
-    def _refuse(self, answer: Ack, verdict: Verdict) -> Publish:
-        return self._publish(replace(answer, result=AckResult.REFUSED, reason=str(verdict)))
-
     def _publish(self, answer: Ack) -> Publish:
         return Publish(self._ack_topic, sign_ack(answer, device_id=self._device_id, key=self._keys[0]), 1)
+
+
+def _refused(answer: Ack, verdict: Verdict) -> Ack:
+    return replace(answer, result=AckResult.REFUSED, reason=str(verdict))

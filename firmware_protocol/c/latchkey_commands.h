@@ -583,11 +583,13 @@ static inline enum lk_verdict lk_may_execute(struct lk_memory *memory, const str
         if (command->fence > memory->fences[command->slot].taken)
             memory->fences[command->slot].taken = command->fence;
     }
-    if (answer->result == LK_REFUSED)
+    /* No fence stops the next copy of a locate or query: their refusal is remembered instead. */
+    const bool stays_refused = strcmp(reason, "expired") == 0 && !lk_is_fenced(command->kind);
+    if (answer->result == LK_REFUSED && !stays_refused)
         return LK_REFUSE;
     memory->answers[memory->next % LK_REMEMBERED] = *answer;
     memory->next = (memory->next + 1) % LK_REMEMBERED;
-    return LK_OBEY;
+    return stays_refused ? LK_REFUSE : LK_OBEY;
 }
 
 /* What came of a command that was obeyed: LK_EXECUTED, LK_REFUSED or LK_FAILED, with a reason such as "jammed", or

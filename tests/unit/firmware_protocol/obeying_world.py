@@ -176,7 +176,7 @@ class ObeyingWorld:
             if command.kind in FENCED:
                 assert command.fence > fences.get(command.slot, 0), "executed with an old fence"
                 fences[command.slot] = command.fence
-        done = {deed.command.command_id for deed in self.deeds if deed.command.kind in FENCED}
+        done = {deed.command.command_id for deed in self.deeds}
         refused = {
             ack.command_id
             for ack in self.acks

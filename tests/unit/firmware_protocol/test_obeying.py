@@ -88,12 +88,13 @@ def test_an_expired_command_is_refused(world: ObeyingWorld, late_ms: int) -> Non
     assert (refused.result, refused.reason, world.deeds) == (REFUSED, "expired", [])
 
 
-def test_a_refusal_stays_true_when_the_time_turns_out_to_be_earlier() -> None:
+@pytest.mark.parametrize("kind", [UNLOCK, CommandKind.LOCATE, CommandKind.QUERY])
+def test_a_refusal_stays_true_when_the_time_turns_out_to_be_earlier(kind: CommandKind) -> None:
     world = ObeyingWorld(Random(1))
     world.tick(8_000)
     world.hear_hello(0)
     world.deliver()
-    command = world.issue(UNLOCK, ttl_s=5)
+    command = world.issue(kind, ttl_s=5)
     (refused,) = world.deliver()
     assert refused.reason == "expired", "its hello took eight seconds, so it may be that late"
     world.hear_hello(-1)

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -191,6 +192,23 @@ def test_what_a_report_has_said_is_past(device: DeviceInC) -> None:
     # The better time says that there are 500 ms left, but the report has proved that the command was not done.
     twins.welcome(Welcome(twins.power_on_id, EPOCH_S, EPOCH_S * 1000 + 400, 1_000))
     assert twins.hear(unlock(1, fence=1)) == REFUSE
+
+
+@pytest.mark.parametrize("kind", [CommandKind.LOCATE, CommandKind.QUERY])
+def test_what_was_refused_stays_refused_though_no_fence_stops_it(
+    device: DeviceInC, kind: CommandKind
+) -> None:
+    twins = welcomed(device)
+    twins.now_ms = 2_000
+    twins.greet()
+    twins.now_ms = 10_000
+    locate = Command(command_id(1), EPOCH_S, 1, EPOCH_S + 10, kind)
+    assert twins.hear(locate) == REFUSE
+    # The better time says that there are 1500 ms left.
+    twins.welcome(Welcome(twins.power_on_id, EPOCH_S, EPOCH_S * 1000 + 500, 2_000))
+    assert twins.hear(locate) == SAY_AGAIN
+    twins.lose_power()
+    assert twins.hear(locate) == SAY_AGAIN
 
 
 def test_before_the_welcome_a_device_says_nothing(device: DeviceInC) -> None:
