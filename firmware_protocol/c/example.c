@@ -24,8 +24,9 @@ struct kept {
 struct flash {
     struct lk_memory memory;
     struct kept kept[KEPT];
-    uint32_t next_kept;
+    uint32_t next_kept; /* where to look first for an empty place */
     uint64_t kept_lost;
+    bool keep_on_welcome; /* something worth keeping happened before the first boot number */
 };
 
 struct board {
@@ -55,7 +56,6 @@ struct device {
     struct timer hello;
     uint64_t hello_of_boot_ms; /* when the boot number in use was asked for */
     uint64_t report_due_ms;
-    bool keep_on_welcome; /* something worth keeping happened before the first boot number */
     struct timer resend[KEPT];
     bool ack_waits; /* for a link */
     struct lk_ack ack;
@@ -113,27 +113,47 @@ static void send_ack(struct device *device, const struct lk_ack *ack)
     device->ack = *ack;
 }
 
+static bool older(struct lk_stamp one, struct lk_stamp other)
+{
+    return one.boot < other.boot || (one.boot == other.boot && one.seq < other.seq);
+}
+
+/* An empty one: receipts come in any order and leave gaps. Only when there is none, that of the oldest report. */
+static uint32_t place_to_keep(const struct flash *flash)
+{
+    uint32_t oldest = 0;
+    for (uint32_t i = 0; i < KEPT; i++) {
+        const uint32_t at = (flash->next_kept + i) % KEPT;
+        if (flash->kept[at].length == 0)
+            return at;
+        if (older(flash->kept[at].stamp, flash->kept[oldest].stamp))
+            oldest = at;
+    }
+    return oldest;
+}
+
 static void keep(struct device *device, struct lk_stamp stamp, const uint8_t *frame, size_t length)
 {
     struct flash *flash = device->flash;
-    struct kept *kept = &flash->kept[flash->next_kept % KEPT];
+    const uint32_t place = place_to_keep(flash);
+    struct kept *kept = &flash->kept[place];
     if (kept->length != 0)
         flash->kept_lost++;
     kept->stamp = stamp;
     kept->length = length;
     memcpy(kept->frame, frame, length);
-    device->resend[flash->next_kept % KEPT].due_ms = now_of(device);
-    device->resend[flash->next_kept % KEPT].delay_ms = RESEND_FIRST_MS;
-    flash->next_kept = (flash->next_kept + 1) % KEPT;
+    device->resend[place].due_ms = now_of(device);
+    device->resend[place].delay_ms = RESEND_FIRST_MS;
+    flash->next_kept = (place + 1) % KEPT;
     save(device);
 }
 
 static void resend_kept(struct device *device)
 {
     for (uint32_t i = 0; i < KEPT; i++) {
-        const uint32_t oldest_first = (device->flash->next_kept + i) % KEPT;
-        const struct kept *kept = &device->flash->kept[oldest_first];
-        struct timer *timer = &device->resend[oldest_first];
+        const uint32_t at = (device->flash->next_kept + i) % KEPT; /* the older ones first, more or less */
+        const struct kept *kept = &device->flash->kept[at];
+        struct timer *timer = &device->resend[at];
         if (!device->linked || kept->length == 0 || now_of(device) < timer->due_ms)
             continue;
         publish(device, "report", kept->frame, kept->length);
@@ -151,8 +171,10 @@ void device_report(struct device *device, bool worth_keeping)
     size_t length;
     device->report_due_ms = now_of(device) + HEARTBEAT_MS;
     if (device->session.boot == 0) {
-        device->flash->kept_lost += device->keep_on_welcome && worth_keeping;
-        device->keep_on_welcome = device->keep_on_welcome || worth_keeping;
+        device->flash->kept_lost += device->flash->keep_on_welcome && worth_keeping;
+        device->flash->keep_on_welcome = device->flash->keep_on_welcome || worth_keeping;
+        if (worth_keeping)
+            save(device); /* power may go before the welcome comes */
         return;
     }
     device->board->measure(device->board->self, &report, &fix, &lock);
@@ -196,8 +218,8 @@ static void hear_welcome(struct device *device, const uint8_t *frame, size_t len
     if (device->session.boot == before)
         return;
     device->hello_of_boot_ms = device->session.asked_at_ms;
-    const bool worth_keeping = device->keep_on_welcome;
-    device->keep_on_welcome = false;
+    const bool worth_keeping = device->flash->keep_on_welcome;
+    device->flash->keep_on_welcome = false; /* in flash as soon as the report of it is */
     device_report(device, worth_keeping);
 }
 

@@ -6,7 +6,7 @@
 
 #include "example.c"
 
-static struct flash flash;
+static struct flash flash, saved; /* as the device has it, and as a loss of power leaves it */
 static struct device device;
 static struct lk_key key = {7, {0}};
 static const struct lk_device identity = {"bike-000123", &key, 1};
@@ -47,10 +47,10 @@ static bool board_publish(void *self, const char *topic, const uint8_t *frame, s
     return true;
 }
 
-static void board_save(void *self, const struct flash *saved)
+static void board_save(void *self, const struct flash *to_save)
 {
     (void)self;
-    (void)saved;
+    saved = *to_save;
     printf("save\n");
 }
 
@@ -90,6 +90,7 @@ static const struct board board = {NULL, board_now_ms, board_random, board_subsc
 static void power_on(void)
 {
     now_ms = 0;
+    flash = saved;
     device_power_on(&device, &board, &identity, "bike-x1", &flash);
 }
 

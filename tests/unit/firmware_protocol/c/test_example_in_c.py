@@ -17,6 +17,7 @@ from tests.unit.firmware_protocol.c.compiled import ENVIRONMENT, SANITIZED, SOUR
 DEVICE = DeviceId("bike-000123")
 KEY = DeviceKey(7, bytes(range(32)))
 BOOT = 1_790_000_000
+KEPT = 64
 ID = bytes(range(16))
 Said = str | Hello | Report | Ack
 
@@ -90,6 +91,11 @@ def bike(program: Path) -> Iterator[Bike]:
         started.after("connected")
         yield started
         process.communicate()
+
+
+def stamp(report: Report) -> ReportStamp:
+    assert report.seq is not None
+    return ReportStamp(report.boot, report.seq)
 
 
 def acks(said: list[Said]) -> list[AckResult]:
@@ -206,9 +212,36 @@ def test_a_kept_report_comes_again_until_its_receipt(bike: Bike) -> None:
 
 
 def test_what_happens_before_the_first_welcome_is_kept_for_it(bike: Bike) -> None:
-    assert bike.after("closed") == []
+    assert bike.after("closed") == ["save"]
     (report,) = reports(bike.welcome())
     assert report.keep
+
+
+def test_what_happens_before_the_first_welcome_outlives_a_loss_of_power(bike: Bike) -> None:
+    bike.after("closed")
+    bike.after("power")
+    bike.after("connected")
+    (report,) = reports(bike.welcome())
+    assert report.keep
+    bike.after("power")
+    bike.after("connected")
+    said = reports(bike.welcome(boot=BOOT + 1))
+    assert [one.keep for one in said if one.boot == BOOT + 1] == [False], "told once"
+
+
+def test_no_kept_report_goes_while_a_place_is_free_and_then_the_oldest(bike: Bike) -> None:
+    bike.welcome()
+    (never_receipted,) = reports(bike.after("closed"))
+    for _ in range(KEPT):
+        (kept,) = reports(bike.after("closed"))
+        bike.receipt(stamp(kept))
+    kept_since = [reports(bike.after("closed"))[0] for _ in range(KEPT - 1)]
+    assert kept_since[-1].kept_lost == 0
+    (one_too_many,) = reports(bike.after("closed"))
+    assert never_receipted.kept_lost == one_too_many.kept_lost == 0
+    again = [report for report in reports(bike.after("at", 40_000)) if report.keep]
+    assert sorted(map(stamp, again)) == list(map(stamp, [*kept_since, one_too_many]))
+    assert reports(bike.after("at", 100_000))[-1].kept_lost == 1
 
 
 def test_what_happens_without_a_link_goes_out_after_the_next(bike: Bike) -> None:
