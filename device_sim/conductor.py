@@ -139,9 +139,10 @@ class Conductor:
 
     def _send(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            if message.label is not None:
-                self._ledger.sent(message.device, message.label, self._unix_ms)
             flight = self._weather.flight()
+            if message.label is not None:
+                copies = max(1, len(flight.after_s))
+                self._ledger.sent(message, message.label, self._unix_ms, copies=copies)
             if not flight.after_s:
                 self._give_up([message])
             for delay_s in flight.after_s:

@@ -90,12 +90,20 @@ class Ledger:
         self._log = log
         self._unconfirmed = 0
         self._outstanding = 0
+        self._copies: dict[tuple[int, Stamp], int] = {}
+        """Of plain reports that the air doubled: how many are still on their way."""
+        self._frames: dict[tuple[int, Stamp], bytes] = {}
+        """Of kept reports that are not confirmed: a receipt names only the stamp."""
 
-    def sent(self, device: int, label: Label, now_ms: int) -> None:
-        """A report goes out, perhaps again."""
+    def sent(self, message: Message, label: Label, now_ms: int, *, copies: int = 1) -> None:
+        """A report goes out, perhaps again; each copy of a plain one is to be confirmed, given up or sent again."""
+        device = message.device
         truth = self.truths[device]
         stamp = (label.boot, label.seq)
-        if stamp in truth.unconfirmed or stamp in truth.outstanding:
+        known = stamp in truth.unconfirmed or stamp in truth.outstanding or (device, stamp) in self._copies
+        if not label.keep:
+            self._add_copies(device, stamp, copies)
+        if known:
             self.summary.resent += 1
             return
         truth.unconfirmed.add(stamp)
@@ -105,38 +113,39 @@ class Ledger:
             truth.outstanding.add(stamp)
             self._outstanding += 1
             self.summary.kept += 1
+            self._frames[device, stamp] = message.payload
         if self._log is not None:
             self._log.sent(truth.device_id, label, now_ms)
 
     def given_up(self, device: int, label: Label) -> None:
-        """A plain report did not reach the broker and will not be sent again; kept ones will."""
-        truth = self.truths[device]
-        if not label.keep and (label.boot, label.seq) in truth.unconfirmed:
-            self._no_longer_unconfirmed(truth, (label.boot, label.seq))
+        """A copy of a plain report did not reach the broker and will not be sent again; kept ones will."""
+        stamp = (label.boot, label.seq)
+        if label.keep or not self._was_last_copy(device, stamp):
+            return
+        if stamp in self.truths[device].unconfirmed:
+            self._no_longer_unconfirmed(device, stamp)
             self.summary.dropped += 1
 
     def confirmed(self, message: Message, label: Label, refusal: int, *, now_ms: int) -> None:
         """The broker spoke of a report: refusal 0 means that it has it."""
         truth = self.truths[message.device]
         stamp = (label.boot, label.seq)
+        was_last = label.keep or self._was_last_copy(message.device, stamp)
         if stamp not in truth.unconfirmed:
             return
-        if refusal:
+        if not refusal:
+            self._arrived(message.device, stamp, message.payload, now_ms)
+        elif was_last:
             self.summary.unheard += refusal == NO_LISTENER
             self.summary.refused += refusal != NO_LISTENER
             if not label.keep:
-                self._no_longer_unconfirmed(truth, stamp)
-            return
-        self._no_longer_unconfirmed(truth, stamp)
-        self.summary.acked += 1
-        if stamp > truth.newest_stamp:
-            truth.newest_stamp = stamp
-            truth.newest_frame = message.payload
-        if self._log is not None:
-            self._log.acked(truth.device_id, stamp, now_ms)
+                self._no_longer_unconfirmed(message.device, stamp)
 
     def receipted(self, device: int, stamp: Stamp, now_ms: int) -> None:
+        """The gateway has it, so the broker had it too, though its word on that may have been cut off."""
         truth = self.truths[device]
+        if stamp in truth.unconfirmed and (device, stamp) in self._frames:
+            self._arrived(device, stamp, self._frames[device, stamp], now_ms)
         if stamp in truth.outstanding:
             truth.outstanding.discard(stamp)
             self._outstanding -= 1
@@ -145,9 +154,33 @@ class Ledger:
             if self._log is not None:
                 self._log.receipted(truth.device_id, stamp, now_ms)
 
-    def _no_longer_unconfirmed(self, truth: DeviceTruth, stamp: Stamp) -> None:
-        truth.unconfirmed.discard(stamp)
+    def _arrived(self, device: int, stamp: Stamp, frame: bytes, now_ms: int) -> None:
+        truth = self.truths[device]
+        self._no_longer_unconfirmed(device, stamp)
+        self.summary.acked += 1
+        if stamp > truth.newest_stamp:
+            truth.newest_stamp = stamp
+            truth.newest_frame = frame
+        if self._log is not None:
+            self._log.acked(truth.device_id, stamp, now_ms)
+
+    def _no_longer_unconfirmed(self, device: int, stamp: Stamp) -> None:
+        self.truths[device].unconfirmed.discard(stamp)
+        self._frames.pop((device, stamp), None)
         self._unconfirmed -= 1
+
+    def _add_copies(self, device: int, stamp: Stamp, copies: int) -> None:
+        """What goes again after a cut counted until now: it is that copy."""
+        key = (device, stamp)
+        if copies > 1 or key in self._copies:
+            self._copies[key] = self._copies.get(key, 1) + copies - 1
+
+    def _was_last_copy(self, device: int, stamp: Stamp) -> bool:
+        """One copy is at its end; False when others are still on their way."""
+        left = self._copies.pop((device, stamp), 1) - 1
+        if left:
+            self._copies[device, stamp] = left
+        return not left
 
     def did(self, deeds: Sequence[Done]) -> None:
         """Commands were carried out."""

@@ -144,6 +144,17 @@ def test_a_doubled_frame_arrives_twice_and_counts_once() -> None:
     assert (stage.ledger.summary.sent, stage.ledger.summary.resent) == (1, 0)
 
 
+def test_a_doubled_frame_whose_copy_finds_no_line_is_not_given_up() -> None:
+    stage = Stage(FaultProfile(duplicate=1.0, max_delay_s=1.0), devices=1)
+    stage.welcome(0)
+    (first,) = [message for message in stage.air.sent if message.label]
+    stage.air.online = False
+    stage.pass_ms(1_001, lives=False)
+    assert (stage.ledger.summary.dropped, stage.ledger.open_count) == (0, 1)
+    stage.conductor.confirmed(first, 0.001, 0)
+    assert (stage.ledger.summary.acked, stage.ledger.open_count) == (1, 0)
+
+
 def test_without_a_connection_a_plain_report_is_dropped_and_counted() -> None:
     stage = Stage(PROFILES["none"], devices=1)
     stage.welcome(0)

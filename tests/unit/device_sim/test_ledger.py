@@ -21,15 +21,23 @@ def ledger(devices: int = 1) -> Ledger:
     return Ledger(fleet, made, None)
 
 
+def message(label: Label) -> Message:
+    return Message(0, "t", b"%d" % label.seq, label)
+
+
+def send(book: Ledger, label: Label, *, copies: int = 1) -> None:
+    book.sent(message(label), label, 0, copies=copies)
+
+
 def confirm(book: Ledger, label: Label, refusal: int = 0) -> None:
-    book.confirmed(Message(0, "t", b"%d" % label.seq, label), label, refusal, now_ms=0)
+    book.confirmed(message(label), label, refusal, now_ms=0)
 
 
 def test_a_report_sent_twice_counts_once() -> None:
     book = ledger()
     label = Label(5, 1, True)
     for _ in range(3):
-        book.sent(0, label, 0)
+        send(book, label)
         confirm(book, label)
     for _ in range(2):
         book.receipted(0, (5, 1), 0)
@@ -42,7 +50,7 @@ def test_a_report_sent_twice_counts_once() -> None:
 def test_the_newest_is_the_greatest_stamp_that_was_confirmed() -> None:
     book = ledger()
     for seq in (1, 3, 2, 4):
-        book.sent(0, Label(5, seq, False), 0)
+        send(book, Label(5, seq, False))
     for seq in (3, 1, 2):
         confirm(book, Label(5, seq, False))
     confirm(book, Label(5, 4, False), NO_LISTENER)
@@ -55,12 +63,65 @@ def test_the_newest_is_the_greatest_stamp_that_was_confirmed() -> None:
 def test_a_refused_kept_report_stays_open_and_a_plain_one_is_gone() -> None:
     book = ledger()
     for label in (Label(5, 1, True), Label(5, 2, False)):
-        book.sent(0, label, 0)
+        send(book, label)
         confirm(book, label, 135)
         book.given_up(0, label)
     assert book.summary.refused == 2
     assert book.truths[0].outstanding == {(5, 1)}
     assert book.open_count == 2
+
+
+def test_a_doubled_report_whose_late_copy_is_lost_still_waits_for_its_first() -> None:
+    book = ledger()
+    label = Label(5, 1, False)
+    send(book, label, copies=2)
+    book.given_up(0, label)
+    assert (book.open_count, book.summary.dropped) == (1, 0)
+    confirm(book, label)
+    assert (book.open_count, book.summary.acked, book.truths[0].newest_stamp) == (0, 1, (5, 1))
+
+
+def test_a_doubled_report_of_which_no_copy_arrives_is_dropped_once() -> None:
+    book = ledger()
+    label = Label(5, 1, False)
+    send(book, label, copies=2)
+    book.given_up(0, label)
+    book.given_up(0, label)
+    assert (book.open_count, book.summary.dropped) == (0, 1)
+
+
+def test_a_doubled_report_that_is_refused_twice_is_refused_once() -> None:
+    book = ledger()
+    label = Label(5, 1, False)
+    send(book, label, copies=2)
+    confirm(book, label, 135)
+    assert book.open_count == 1
+    confirm(book, label, 135)
+    assert (book.open_count, book.summary.refused) == (0, 1)
+
+
+def test_the_late_copy_of_a_confirmed_report_that_goes_again_after_a_cut_counts_as_sent_again() -> None:
+    book = ledger()
+    label = Label(5, 1, False)
+    send(book, label, copies=2)
+    confirm(book, label)
+    send(book, label)
+    assert book.open_count == 0
+    confirm(book, label)
+    summary = book.summary
+    assert (summary.sent, summary.resent, summary.acked) == (1, 1, 1)
+
+
+def test_a_receipt_is_a_confirmation_too() -> None:
+    book = ledger()
+    label = Label(5, 1, True)
+    send(book, label)
+    book.receipted(0, (5, 1), 0)
+    truth = book.truths[0]
+    assert (book.open_count, book.summary.acked, truth.unconfirmed) == (0, 1, set())
+    assert (truth.newest_stamp, truth.newest_frame) == ((5, 1), b"1")
+    confirm(book, label)
+    assert book.summary.acked == 1
 
 
 @given(st.lists(st.floats(1e-5, 50.0), min_size=1, max_size=300), st.floats(0.01, 1.0))
