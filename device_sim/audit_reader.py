@@ -78,7 +78,7 @@ async def read_devices(api: Api, names: Sequence[str], *, now: datetime) -> dict
 
 
 def _read_share(api: Api, names: Sequence[str], now: datetime) -> dict[str, Seen]:
-    connection = _connection(api)
+    connection = connection_to(api)
     try:
         return {name: _read(connection, api, name, now) for name in names}
     except (OSError, HTTPException, msgspec.MsgspecError) as error:
@@ -87,15 +87,16 @@ def _read_share(api: Api, names: Sequence[str], now: datetime) -> dict[str, Seen
         connection.close()
 
 
-def _connection(api: Api) -> HTTPConnection:
-    """To where the API is, not yet open: the token must not travel in the clear where TLS was asked for."""
+def connection_to(api: Api) -> HTTPConnection:
+    """Not yet open: the token must not travel in the clear where TLS was asked for. Raises AuditUnreadable."""
+    kinds: dict[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTPSConnection}
     try:
         where = urlsplit(api.url)
-        kind = {"http": HTTPConnection, "https": HTTPSConnection}[where.scheme]
-        if where.hostname and where.port != 0:
+        kind = kinds.get(where.scheme)
+        if kind and where.hostname and where.port != 0:
             return kind(where.hostname, where.port, timeout=_TIMEOUT_S)
-    except (KeyError, ValueError):
-        pass
+    except ValueError:
+        pass  # a port that is none
     raise AuditUnreadable(f"{api.url!r} is no address; one looks like http://127.0.0.1:8080")
 
 

@@ -14,7 +14,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from device_sim.audit_reader import Api, AuditUnreadable, audit_until_settled
+from device_sim.audit_reader import Api, AuditUnreadable, audit_until_settled, connection_to
 from device_sim.credentials import read_keys
 from device_sim.driver import Address
 from device_sim.faults import PROFILES as FAULT_PROFILES
@@ -219,12 +219,18 @@ def _said_of_an_option() -> Iterator[None]:
     """What cannot be used is the asker's to mend: exit code 2 and the sentence."""
     try:
         yield
-    except (BadMix, BadTripFile, OSError, ValueError) as error:
+    except (AuditUnreadable, BadMix, BadTripFile, OSError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
 
 
 def _judged_by(audit_url: str, token: str) -> Api | None:
-    return Api(audit_url, token) if audit_url else None
+    """An address that cannot be asked is said before the run, not after it."""
+    if not audit_url:
+        return None
+    api = Api(audit_url, token)
+    with _said_of_an_option():
+        connection_to(api)
+    return api
 
 
 def _wrong(names: list[str] | None) -> Mapping[Misbehaviour, float]:

@@ -42,6 +42,7 @@ def test_the_fleet_can_be_listed_for_a_registry() -> None:
         ["--replay", "/does/not/exist.csv"],
         ["--centre", "here"],
         ["--devices", "0"],
+        ["--audit", "ftp://127.0.0.1"],
     ],
 )
 def test_a_bad_option_is_named(options: list[str]) -> None:
