@@ -165,12 +165,14 @@ export class FleetMap {
 
   private listen(): void {
     const { map } = this;
-    map.on("load", () => {
+    // Not `load`, which comes once: a style that is made anew has lost what was added by hand.
+    map.on("style.load", () => {
       this.loaded = true;
       map.addLayer(this.layer);
       this.redrawLines();
-      this.viewSettled();
     });
+    map.on("webglcontextlost", () => this.loaded = false);
+    map.on("load", () => this.viewSettled());
     map.on("move", () => this.viewMoved());
     map.on("moveend", () => this.redrawLines());
     map.on("resize", () => this.viewMoved());
@@ -190,7 +192,7 @@ export class FleetMap {
 
   private whenLoaded(act: () => void): void {
     if (this.loaded) act();
-    else this.map.once("load", act);
+    else this.map.once("style.load", act);
   }
 
   private viewMoved(): void {
