@@ -34,7 +34,10 @@ export class Live {
   ) {
     setInterval(() => this.happen({ name: "tick" }), TICK_MS);
     document.addEventListener("visibilitychange", () => this.visibilityChanged());
-    window.addEventListener("online", () => this.happen({ name: "visible" }));
+    // A hidden page stays paused: nobody would see it, and it would stay connected.
+    window.addEventListener("online", () => {
+      if (!document.hidden) this.happen({ name: "visible" });
+    });
   }
 
   get conversation(): Conversation {
