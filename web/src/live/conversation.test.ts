@@ -127,6 +127,16 @@ describe("the connection", () => {
     expect(waits().at(-1)).toBe(500);
   });
 
+  test("that is never made is given up, and tried again", () => {
+    const trial = new Trial().does({ name: "wished", wish: WISH });
+    trial.now_ms = ANSWER_WITHIN_MS - 1;
+    expect(trial.does({ name: "tick" }).effects).toHaveLength(1);
+    trial.now_ms = ANSWER_WITHIN_MS;
+    trial.does({ name: "tick" });
+    expect(trial.effects.slice(1).map((effect) => effect.name)).toEqual(["disconnect", "wait"]);
+    expect(trial.does({ name: "waited" }).effects.at(-1)).toEqual({ name: "connect" });
+  });
+
   test("is given up while the page is hidden and taken up at once when it is seen", () => {
     const trial = opened().snapshot([bike("a")]).does({ name: "hidden" });
     expect(trial.state.phase.name).toBe("paused");

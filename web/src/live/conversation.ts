@@ -5,7 +5,7 @@ import type { Changes, ClientFrame, MapDevice, Refused, ServerFrame, Snapshot, W
 
 /** A silent connection is asked again after this long: the answer is a snapshot, which also heals whatever was missed. */
 export const SILENCE_MS = 45_000;
-/** A watch unanswered for this long means the connection is dead, though nobody said so. */
+/** A connection not made, or a watch unanswered, for this long means the connection is dead, though nobody said so. */
 export const ANSWER_WITHIN_MS = 12_000;
 /** A watch that was refused because others came just before it is made again after this long. */
 export const TOO_FAST_PAUSE_MS = 1_500;
@@ -14,7 +14,7 @@ export const DRIFT_PAUSE_MS = 3_000;
 
 export type Phase =
   | { readonly name: "idle" }
-  | { readonly name: "connecting" }
+  | { readonly name: "connecting"; readonly since_ms: number }
   | { readonly name: "open" }
   | { readonly name: "waiting"; readonly until_ms: number }
   | { readonly name: "paused" }
@@ -96,12 +96,12 @@ export function advance(now: Conversation, happening: Happening, now_ms: number,
     case "closed":
       return ["paused", "idle", "signed_out"].includes(now.phase.name) ? stay(now) : retry(now, now_ms, chance);
     case "waited":
-      return now.phase.name === "waiting" ? connect(now) : stay(now);
+      return now.phase.name === "waiting" ? connect(now, now_ms) : stay(now);
     case "hidden":
       return now.phase.name === "idle" || now.phase.name === "signed_out" ? stay(now) : disconnect(now, "paused");
     case "visible":
       // Signed out too: without a token the attempt ends in the question for one, which a person may have closed.
-      return ["paused", "waiting", "signed_out"].includes(now.phase.name) ? connect({ ...now, attempt: 0 }) : stay(now);
+      return ["paused", "waiting", "signed_out"].includes(now.phase.name) ? connect({ ...now, attempt: 0 }, now_ms) : stay(now);
     case "signed_out":
       return disconnect(now, "signed_out");
     case "tick":
@@ -110,12 +110,12 @@ export function advance(now: Conversation, happening: Happening, now_ms: number,
 }
 
 function wished(now: Conversation, now_ms: number): Step {
-  if (now.phase.name === "idle") return connect(now);
+  if (now.phase.name === "idle") return connect(now, now_ms);
   return now.phase.name === "open" ? watchAgain(now, now_ms) : stay(now);
 }
 
-function connect(now: Conversation): Step {
-  return { next: { ...now, phase: { name: "connecting" }, answered: false }, effects: [{ name: "connect" }] };
+function connect(now: Conversation, now_ms: number): Step {
+  return { next: { ...now, phase: { name: "connecting", since_ms: now_ms }, answered: false }, effects: [{ name: "connect" }] };
 }
 
 function disconnect(now: Conversation, name: "paused" | "signed_out"): Step {
@@ -140,12 +140,18 @@ function retry(now: Conversation, now_ms: number, chance: number): Step {
   };
 }
 
+function giveUp(now: Conversation, now_ms: number, chance: number): Step {
+  const { next, effects } = retry(now, now_ms, chance);
+  return { next, effects: [{ name: "disconnect" }, ...effects] };
+}
+
 function tick(now: Conversation, now_ms: number, chance: number): Step {
+  if (now.phase.name === "connecting") {
+    return now_ms - now.phase.since_ms < ANSWER_WITHIN_MS ? stay(now) : giveUp(now, now_ms, chance);
+  }
   if (now.phase.name !== "open" || now.wish === null) return stay(now);
   if (!now.answered && now.refused === null) {
-    if (now_ms - now.asked_ms < ANSWER_WITHIN_MS) return stay(now);
-    const { next, effects } = retry(now, now_ms, chance);
-    return { next, effects: [{ name: "disconnect" }, ...effects] };
+    return now_ms - now.asked_ms < ANSWER_WITHIN_MS ? stay(now) : giveUp(now, now_ms, chance);
   }
   const again_ms = now.refused?.reason === "too_fast" ? TOO_FAST_PAUSE_MS : SILENCE_MS;
   return now_ms - now.heard_ms >= again_ms ? watchAgain(now, now_ms) : stay(now);

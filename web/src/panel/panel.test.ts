@@ -30,8 +30,8 @@ test("the rate is the mean of whole seconds and forgets", () => {
 test("the state of the connection is one honest word", () => {
   const say = (state: Partial<Conversation>, now_ms = 0): string => connectionOf({ ...START, ...state }, now_ms).words;
   const devices = new Map([["a", BIKE]]);
-  expect(say({ phase: { name: "connecting" } })).toBe("Connecting");
-  expect(say({ phase: { name: "connecting" }, attempt: 2 })).toBe("Reconnecting");
+  expect(say({ phase: { name: "connecting", since_ms: 0 } })).toBe("Connecting");
+  expect(say({ phase: { name: "connecting", since_ms: 0 }, attempt: 2 })).toBe("Reconnecting");
   expect(say({ phase: { name: "waiting", until_ms: 3_500 } }, 1_000)).toBe("Reconnecting in 3 s");
   expect(say({ phase: { name: "open" }, answered: true })).toBe("Live");
   expect(say({ phase: { name: "open" }, answered: false, devices }, 5_000)).toBe("Stale");
