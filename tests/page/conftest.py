@@ -50,6 +50,7 @@ def kept_tab(browser: Browser) -> Iterator[Page]:
 def tab(kept_tab: Page) -> Iterator[Page]:
     """Shows nothing yet."""
     yield kept_tab
+    kept_tab.unroute_all()
     kept_tab.goto("about:blank")
     kept_tab.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 

@@ -111,6 +111,7 @@ export class Card {
     clearInterval(this.timer);
     clearTimeout(this.soon);
     this.asked.abort();
+    this.orders.clear();
     this.card.hidden = true;
     document.body.classList.remove("with-card");
     if (this.opener instanceof HTMLElement && this.opener.isConnected) this.opener.focus({ preventScroll: true });

@@ -54,8 +54,17 @@ export function reportedAt(onMap: Pick<MapDevice, "at">, state: Pick<DeviceState
   return Math.max(onMap.at, state?.at_ms ?? 0);
 }
 
-/** The server answered with a problem, or not at all; the message is a sentence for a person. */
-export class Unanswered extends Error {}
+/** The server answered with a problem, or not at all (`status` 0); the message is a sentence for a person. */
+export class Unanswered extends Error {
+  constructor(message: string, readonly status: number) {
+    super(message);
+  }
+
+  /** The same question may have an answer a moment later. */
+  get passes(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
 
 type Fields = Record<string, unknown>;
 
@@ -90,17 +99,17 @@ async function askJson(path: string, request: RequestInit): Promise<unknown> {
     answer = await fetch(path, { ...request, headers });
   } catch (error) {
     if (request.signal?.aborted) throw error;
-    throw new Unanswered("The server cannot be reached.");
+    throw new Unanswered("The server cannot be reached.", 0);
   }
   const body: unknown = await answer.json().catch(() => null);
   if (answer.ok) return body;
   const problem = fieldsOf(body);
-  throw new Unanswered(textOf(problem["detail"]) ?? textOf(problem["title"]) ?? `The server answered with error ${answer.status}.`);
+  throw new Unanswered(textOf(problem["detail"]) ?? textOf(problem["title"]) ?? `The server answered with error ${answer.status}.`, answer.status);
 }
 
 export function parseDevice(value: unknown): DeviceState {
   const fields = fieldsOf(value);
-  if (!isKind(fields["kind"])) throw new Unanswered("The server described a kind of device this page does not know.");
+  if (!isKind(fields["kind"])) throw new Unanswered("The server described a kind of device this page does not know.", 200);
   const position = fieldsOf(fields["position"]);
   const availability = fieldsOf(fields["availability"]);
   const lock = fieldsOf(fields["lock"]);
