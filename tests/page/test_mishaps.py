@@ -1,9 +1,13 @@
 """The page when its browser or a person does what it did not wait for."""
 
-import pytest
-from playwright.sync_api import Page
+import re
 
-from tests.support.browser import missing_browser
+import pytest
+from playwright.sync_api import Page, Request, Route, expect
+
+from tests.page.conftest import show
+from tests.support.browser import missing_browser, until_page
+from tests.support.fake_city_server import Served
 from tests.support.waiting import until
 
 pytestmark = [
@@ -32,3 +36,54 @@ def test_a_lost_graphics_context_brings_the_devices_back_with_it(page: Page) -> 
     until(lambda: picture_around(page, "b1") != seen, what="the lost map is blank")
     page.evaluate("giveBack()")
     until(lambda: picture_around(page, "b1") == seen, what="the bike is drawn again")
+
+
+@pytest.mark.parametrize("where", ["", "docs/"])
+def test_a_link_with_a_token_opened_in_the_tab_that_shows_its_page_signs_in_anew(
+    tab: Page, served: Served, where: str
+) -> None:
+    tab.goto(f"{served.url}{where}#token=any")
+    assert tab.evaluate("sessionStorage.getItem('latchkey-token')") == "any"
+    with tab.expect_event("load"):
+        tab.goto(f"{served.url}{where}#token=another")
+    assert tab.evaluate("sessionStorage.getItem('latchkey-token')") == "another"
+    assert "token" not in tab.url
+
+
+def test_a_map_that_a_person_took_in_hand_is_not_moved_to_the_fleet(tab: Page, served: Served) -> None:
+    held: list[Route] = []
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    tab.route("**/v1/fleet", hold)
+    tab.on("request", note)
+    show(tab, served)
+    until(lambda: asked_twice(tab, held))
+    tab.get_by_role("button", name="Zoom in").click()
+    until_page(tab, "latchkey.settled()")
+    # The overview asked last; the figure on the panel is told after it has its answer.
+    for route in reversed(held):
+        with tab.expect_response("**/v1/fleet"):
+            route.fulfill(json={"devices": 7000})
+    expect(tab.locator("#fleet-size")).to_have_text(re.compile("7.000 devices"))
+    tab.remove_listener("request", note)
+    assert not [url for url in asked if "/v1/devices" in url]
+
+
+def asked_twice(tab: Page, held: list[Route]) -> bool:
+    """Whether both askers of the fleet's size wait. Only a call to the page lets its requests be heard of."""
+    tab.evaluate("0")
+    return len(held) == 2
+
+
+def test_a_whole_world_that_is_refused_leaves_the_map_to_the_person(tab: Page, served: Served) -> None:
+    served.city.refuse_below_zoom = 3.0
+    show(tab, served)
+    tab.locator("#notice").get_by_role("button", name="Zoom in").click()
+    until_page(tab, "latchkey.settled() && latchkey.connection() === 'live'")
+    expect(tab.locator("#notice")).to_be_hidden()

@@ -26,7 +26,7 @@ const START_ZOOM = 13;
 const OVERVIEW_MS = 400;
 const MOST_UNSTEADY = 12;
 
-signedIn.takeFrom(location, history);
+signedIn.takeFromLinks();
 let view: View | null = null;
 let theme = startTheme();
 let devices: ReadonlyMap<string, MapDevice> = new Map();
@@ -40,6 +40,7 @@ const panel = new Panel({
   onTiles: (shown) => map?.setTiles(shown),
   onTheme: () => setTheme(theme === "dark" ? "light" : "dark"),
   onPick: (device) => {
+    endOverview();
     map?.flyTo(device.lat, device.lon, CLOSE_UP_ZOOM);
     pick(device.id);
   },
@@ -77,8 +78,11 @@ function openMap(): FleetMap {
 /** Watches the whole world until the fleet is known well enough to show where it is. */
 async function beginOverview(): Promise<void> {
   const size = await fleetSize().catch(() => null);
+  // Whoever took the map in hand meanwhile keeps it.
+  if (overview === null) return;
   if (map !== null && size !== null && size > MOST_FOR_OVERVIEW) {
     const place = await somePlace().catch(() => null);
+    if (overview === null) return;
     endOverview();
     if (place !== null) map.flyTo(place.lat, place.lon, START_ZOOM);
     return;
@@ -166,12 +170,19 @@ function showConnection(conversation: Conversation): void {
   document.body.classList.toggle("not-live", ["reconnecting", "stale", "signed_out"].includes(connection));
   const notice = byId("notice");
   const { refused } = conversation;
+  // The whole world is too much for it: a person has to say where to look.
+  if (refused !== null && zoomHelps(refused.reason)) endOverview();
   notice.hidden = refused === null && map !== null;
   if (refused !== null && notice.dataset["shown"] !== refused.reason) {
     notice.dataset["shown"] = refused.reason;
     notice.replaceChildren(el("p", {}, refusalWords(refused.reason, refused.detail)),
-      ...(zoomHelps(refused.reason) && map !== null ? [el("button", { type: "button", onclick: () => map.zoomIn() }, "Zoom in")] : []));
+      ...(zoomHelps(refused.reason) && map !== null ? [el("button", { type: "button", onclick: zoomIn }, "Zoom in")] : []));
   }
+}
+
+function zoomIn(): void {
+  endOverview();
+  map?.zoomIn();
 }
 
 function showTip(device: MapDevice | null, x_px: number, y_px: number): void {

@@ -34,7 +34,7 @@ function show(): void {
   });
 }
 
-signedIn.takeFrom(location, history);
+signedIn.takeFromLinks();
 // As it is published: bundled anew it would only take longer to build.
 const script = el("script", { src: viewer });
 script.addEventListener("load", show);

@@ -19,7 +19,7 @@ test("a token leaves the address for the tab's own memory", () => {
   let shown = "";
   const place = { hash: "#15/1/2&token=abc", pathname: "/", search: "?theme=dark" } as Location;
   const past = { state: null, replaceState: (_: unknown, __: string, url: string) => void (shown = url) } as unknown as History;
-  signed.takeFrom(place, past);
+  expect(signed.takeFrom(place, past)).toBe(true);
   expect(signed.token).toBe("abc");
   expect(shown).toBe("/?theme=dark#15/1/2");
   signed.forget();

@@ -41,12 +41,22 @@ export class SignedIn {
     this.kept.removeItem(KEPT);
   }
 
-  /** Takes a token out of the address, so that it stays neither there nor in the history. */
-  takeFrom(place: Location, past: History): void {
+  /** Takes a token out of the address, so that it stays neither there nor in the history; whether there was one. */
+  takeFrom(place: Location, past: History): boolean {
     const { token, rest } = tokenIn(place.hash);
-    if (token === "") return;
+    if (token === "") return false;
     this.keep(token);
     past.replaceState(past.state, "", place.pathname + place.search + rest);
+    return true;
+  }
+
+  /** The token of this page's link. Opened in a tab that shows the page already, a link changes only the fragment:
+   * then the page begins anew. */
+  takeFromLinks(): void {
+    this.takeFrom(location, history);
+    window.addEventListener("hashchange", () => {
+      if (this.takeFrom(location, history)) location.reload();
+    });
   }
 }
 
