@@ -87,3 +87,32 @@ def test_a_whole_world_that_is_refused_leaves_the_map_to_the_person(tab: Page, s
     tab.locator("#notice").get_by_role("button", name="Zoom in").click()
     until_page(tab, "latchkey.settled() && latchkey.connection() === 'live'")
     expect(tab.locator("#notice")).to_be_hidden()
+
+
+def test_an_answer_that_was_overtaken_does_not_replace_a_newer_one(page: Page, served: Served) -> None:
+    held: list[Route] = []
+    bike = served.city.devices["b0"]
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.fallback()
+        else:
+            held.append(route)
+
+    page.route("**/v1/devices/b0", hold_first)
+    spot = page.evaluate("latchkey.drawn('b0')")
+    page.mouse.click(spot["x"], spot["y"])
+    facts = page.locator("#card .facts")
+    until(lambda: page.evaluate("1") and held)
+    overtaken = page.request.get(f"{served.url}v1/devices/b0").json()
+    bike.say(battery_pct=61)
+    expect(facts).to_contain_text("61 %")
+    page.evaluate("""() => {
+      window.seen = [];
+      new MutationObserver(() => seen.push(document.querySelector("#card .facts").textContent))
+        .observe(document.querySelector("#card .facts"), { childList: true });
+    }""")
+    held[0].fulfill(json=overtaken)
+    bike.say(battery_pct=62)
+    expect(facts).to_contain_text("62 %")
+    assert not [text for text in page.evaluate("seen") if "80 %" in text]

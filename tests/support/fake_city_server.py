@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.staticfiles import StaticFiles
 
-from tests.support.fake_city import FakeCity, Json
+from tests.support.fake_city import CityDevice, FakeCity, Json
 from tests.support.waiting import until
 
 CHUNK = 100
@@ -129,21 +129,26 @@ def routes_of(city: FakeCity) -> APIRouter:
 
     @router.get("/v1/devices/{id_}/history")
     async def history(id_: str, step: str = "raw") -> Json:
-        device_json(city, id_)
-        return {"device_id": id_, "step": step, "points": city.devices[id_].past, "next": None}
+        return {"device_id": id_, "step": step, "points": device_of(city, id_).past, "next": None}
 
     return router
 
 
+def device_of(city: FakeCity, id_: str) -> CityDevice:
+    """The device with this public id, or this device id. Raises HTTPException when there is none."""
+    device = city.devices.get(id_.removeprefix("demo-"))
+    if device is None:
+        raise HTTPException(404, "There is no device with this id.")
+    return device
+
+
 def device_json(city: FakeCity, id_: str) -> Json:
     """What the device route answers. Raises HTTPException when there is no such device."""
-    if id_ not in city.devices:
-        raise HTTPException(404, "There is no device with this id.")
-    device = city.devices[id_]
+    device = device_of(city, id_)
     shown = device.shown
     return {
-        "id": f"demo-{id_}",
-        "public_id": id_,
+        "id": f"demo-{shown['id']}",
+        "public_id": shown["id"],
         "marker": shown["marker"],
         "kind": shown["kind"],
         "model": f"demo-{shown['kind']}",

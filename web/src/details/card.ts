@@ -130,6 +130,8 @@ export class Card {
       // By its device id once that is known: the other one changes with every use.
       const state = await fetchDevice(this.state?.id ?? device.id, signal);
       if (signal.aborted || this.shown === null) return;
+      // Answers may overtake each other.
+      if (this.state !== null && state.revision < this.state.revision) return;
       this.state = state;
       this.drawState(state);
       this.drawReported(this.shown);
