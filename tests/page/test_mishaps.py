@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
-from tests.page.conftest import show
+from tests.page.conftest import HEIGHT, WIDTH, show
 from tests.support.browser import missing_browser, until_page
 from tests.support.fake_city_server import Served
 from tests.support.waiting import until
@@ -79,6 +79,23 @@ def asked_twice(tab: Page, held: list[Route]) -> bool:
     """Whether both askers of the fleet's size wait. Only a call to the page lets its requests be heard of."""
     tab.evaluate("0")
     return len(held) == 2
+
+
+def test_a_turned_wheel_takes_the_map_in_hand(tab: Page, served: Served) -> None:
+    def hold(_: Route) -> None:
+        """Never answers, so the page waits for the size of the fleet."""
+
+    tab.route("**/v1/fleet", hold)
+    show(tab, served)
+    tab.mouse.move(WIDTH * 0.7, HEIGHT / 2)
+    # The map may still be on its way when the first turn comes.
+    until(lambda: turned(tab))
+
+
+def turned(tab: Page) -> bool:
+    """Whether the map is the person's after one more turn of the wheel."""
+    tab.mouse.wheel(0, -100)
+    return bool(tab.evaluate("latchkey.settled()"))
 
 
 def test_a_whole_world_that_is_refused_leaves_the_map_to_the_person(tab: Page, served: Served) -> None:

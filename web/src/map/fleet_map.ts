@@ -180,6 +180,8 @@ export class FleetMap {
     map.on("movestart", (event) => {
       if ("originalEvent" in event && event.originalEvent !== undefined) this.listener.onTouched();
     });
+    // The move that a wheel begins names no event of a person.
+    map.on("wheel", () => this.listener.onTouched());
     map.on("click", (event) => this.listener.onPick(this.nearest(event.point.x, event.point.y)?.id ?? null));
     map.on("mousemove", (event) => {
       const device = this.nearest(event.point.x, event.point.y);
