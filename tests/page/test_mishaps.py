@@ -48,6 +48,11 @@ def test_a_link_with_a_token_opened_in_the_tab_that_shows_its_page_signs_in_anew
         tab.goto(f"{served.url}{where}#token=another")
     assert tab.evaluate("sessionStorage.getItem('latchkey-token')") == "another"
     assert "token" not in tab.url
+    with tab.expect_event("load"):
+        # As a map does that is on its way while the link is opened.
+        tab.evaluate("location.hash = 'token=third'; history.replaceState(null, '', '#13.5/31.2/121.4')")
+    assert tab.evaluate("sessionStorage.getItem('latchkey-token')") == "third"
+    assert "token" not in tab.url
 
 
 def test_a_map_that_a_person_took_in_hand_is_not_moved_to_the_fleet(tab: Page, served: Served) -> None:

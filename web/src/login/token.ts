@@ -42,7 +42,7 @@ export class SignedIn {
   }
 
   /** Takes a token out of the address, so that it stays neither there nor in the history; whether there was one. */
-  takeFrom(place: Location, past: History): boolean {
+  takeFrom(place: Pick<Location, "hash" | "pathname" | "search">, past: History): boolean {
     const { token, rest } = tokenIn(place.hash);
     if (token === "") return false;
     this.keep(token);
@@ -54,8 +54,9 @@ export class SignedIn {
    * then the page begins anew. */
   takeFromLinks(): void {
     this.takeFrom(location, history);
-    window.addEventListener("hashchange", () => {
-      if (this.takeFrom(location, history)) location.reload();
+    window.addEventListener("hashchange", (change) => {
+      // Of the address that was opened: a map that moves may have written its place over it by now.
+      if (this.takeFrom(new URL(change.newURL), history)) location.reload();
     });
   }
 }
