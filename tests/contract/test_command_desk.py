@@ -37,16 +37,6 @@ async def postgres(database: str) -> AsyncIterator[PostgresWorld]:
     await made.close()
 
 
-@pytest.fixture(params=["fake", "postgres"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    if request.param == "fake":
-        yield FakeWorld()
-        return
-    made = PostgresWorld(request.getfixturevalue("database"))
-    yield made
-    await made.close()
-
-
 async def test_what_is_issued_is_what_was_asked_for(world: World) -> None:
     new = wish(
         world.device(), world.now_ms(), kind=CommandKind.CONFIGURE, slot=0, settings={"a": 1, "b": True}

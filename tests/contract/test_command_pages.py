@@ -1,22 +1,9 @@
 """The commands of one device, page by page, to whom they belong."""
 
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import pytest
-
 from gateway.core.command import Happening
-from tests.support.command_world import FakeWorld, PostgresWorld, World, issued, moved
-
-
-@pytest.fixture(params=["fake", "postgres"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    if request.param == "fake":
-        yield FakeWorld()
-        return
-    made = PostgresWorld(request.getfixturevalue("database"))
-    yield made
-    await made.close()
+from tests.support.command_world import World, issued, moved
 
 
 async def test_commands_of_a_device_page_by_page_newest_first(world: World) -> None:

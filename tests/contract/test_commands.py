@@ -15,7 +15,6 @@ from tests.support.command_world import (
     DEVICE_ID,
     LANE,
     OWNER,
-    FakeWorld,
     PostgresWorld,
     World,
     issued,
@@ -30,16 +29,6 @@ from tests.support.stored import ask
 @pytest.fixture
 async def postgres(database: str) -> AsyncIterator[PostgresWorld]:
     made = PostgresWorld(database)
-    yield made
-    await made.close()
-
-
-@pytest.fixture(params=["fake", "postgres"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    if request.param == "fake":
-        yield FakeWorld()
-        return
-    made = PostgresWorld(request.getfixturevalue("database"))
     yield made
     await made.close()
 

@@ -1,6 +1,7 @@
 """Who asks too often waits, and nobody else does; a crawl gets no more than is promised."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
@@ -17,7 +18,7 @@ from gateway.ports import StoreUnavailable
 from gateway.rates import Bucket, LocalRateLimits
 from tests.support.fakes.clock import FakeClock
 from tests.unit.api.live.entries import entry
-from tests.unit.api.surface import serving
+from tests.unit.api.surface import Surface, serving
 
 NEARBY = "/v1/nearby?lat=31.2304&lon=121.4737&radius_m=10000&limit=200"
 MINUTES = 10
@@ -163,37 +164,44 @@ async def test_a_wish_that_is_repeated_under_its_key_is_counted_once() -> None:
         assert [one.status_code for one in others].count(429) == 5
 
 
+PROXIED = doors_of("127.0.0.1", hosts=[], origins=[], proxies=["127.0.0.1/32"])
+
+
+def forwarded(address: str) -> dict[str, str]:
+    return {"X-Forwarded-For": address}
+
+
+async def answers_to_three_too_many(
+    surface: Surface, name: str, headers: Callable[[int], dict[str, str]]
+) -> Counter[int]:
+    """How often each status comes for as many requests as one address may send at once, and three more, each with
+    headers of its own."""
+    path = {"login": "/v1/login/wechat", "enrol": "/v1/enrol"}[name]
+    statuses: Counter[int] = Counter()
+    for number in range(LIMITS[name, "address"].at_once + 3):
+        answer = await surface.http.post(path, json={"code": "x"}, headers=headers(number))
+        statuses[answer.status_code] += 1
+    return statuses
+
+
 async def test_nobody_escapes_by_saying_another_address() -> None:
     async with serving() as surface:
-        statuses = []
-        for number in range(LIMITS["login", "address"].at_once + 3):
-            headers = {"X-Forwarded-For": f"10.1.1.{number}"}
-            answer = await surface.http.post("/v1/login/wechat", json={"code": "x"}, headers=headers)
-            statuses.append(answer.status_code)
-        assert statuses.count(429) == 3
+        answers = await answers_to_three_too_many(surface, "login", lambda n: forwarded(f"10.1.1.{n}"))
+        assert answers[429] == 3
 
 
 async def test_behind_a_proxy_of_ours_each_address_counts_for_itself() -> None:
-    doors = doors_of("127.0.0.1", hosts=[], origins=[], proxies=["127.0.0.1/32"])
-    async with serving(doors=doors) as surface:
-        for number in range(LIMITS["login", "address"].at_once + 3):
-            headers = {"X-Forwarded-For": f"10.1.1.{number}"}
-            answer = await surface.http.post("/v1/login/wechat", json={"code": "x"}, headers=headers)
-            assert answer.status_code == 404
+    async with serving(doors=PROXIED) as surface:
+        answers = await answers_to_three_too_many(surface, "login", lambda n: forwarded(f"10.1.1.{n}"))
+        assert set(answers) == {404}
 
 
-async def test_nobody_escapes_by_an_idempotency_key() -> None:
+@pytest.mark.parametrize("name", ["login", "enrol"])
+async def test_nobody_escapes_by_an_idempotency_key(name: str) -> None:
     """Where nobody says who they are it would free everybody, used once by anybody."""
     async with serving() as surface:
-        for path, name in (("/v1/login/wechat", "login"), ("/v1/enrol", "enrol")):
-            at_once = LIMITS[name, "address"].at_once
-            statuses = []
-            for _ in range(at_once + 3):
-                answer = await surface.http.post(
-                    path, json={"code": "x"}, headers={"Idempotency-Key": "x" * 20}
-                )
-                statuses.append(answer.status_code)
-            assert statuses.count(429) == 3
+        answers = await answers_to_three_too_many(surface, name, lambda _: {"Idempotency-Key": "x" * 20})
+        assert answers[429] == 3
 
 
 async def test_wishes_that_come_twice_at_once_are_counted_as_often_as_they_come() -> None:
@@ -217,14 +225,11 @@ async def test_wishes_that_come_twice_at_once_are_counted_as_often_as_they_come(
 
 
 async def test_nobody_escapes_by_drawing_another_address_of_their_own_network() -> None:
-    doors = doors_of("127.0.0.1", hosts=[], origins=[], proxies=["127.0.0.1/32"])
-    async with serving(doors=doors) as surface:
-        statuses = []
-        for number in range(LIMITS["login", "address"].at_once + 3):
-            headers = {"X-Forwarded-For": f"2001:db8:1:2::{number:x}"}
-            answer = await surface.http.post("/v1/login/wechat", json={"code": "x"}, headers=headers)
-            statuses.append(answer.status_code)
-        assert statuses.count(429) == 3
+    async with serving(doors=PROXIED) as surface:
+        answers = await answers_to_three_too_many(
+            surface, "login", lambda n: forwarded(f"2001:db8:1:2::{n:x}")
+        )
+        assert answers[429] == 3
 
 
 def test_a_line_of_forwarded_addresses_before_the_one_of_our_proxy_is_not_believed() -> None:
