@@ -1,7 +1,8 @@
 """Every mappable device by cell, in memory."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -131,9 +132,17 @@ class FleetView:
         box = around(centre, radius_m)
         rows = self._grid.rows_around(box)
         slots, distances_m = nearest(rows, centre, box, radius_m=radius_m, wanted=wanted, limit=limit)
+        return list(zip(self._entries_of(slots), distances_m, strict=True))
+
+    def _entries_of(self, slots: Sequence[int]) -> Sequence[MapEntry]:
         # A row of the grid always has its entry: both are put and taken out together.
         entries = cast("list[MapEntry]", self._entries)
-        return [(entries[slot], distance_m) for slot, distance_m in zip(slots, distances_m, strict=True)]
+        if len(slots) < 2:
+            return [entries[slot] for slot in slots]
+        # No cache holds a million entries. Fetched in one sweep, the processor waits for many of them at the same
+        # time; fetched by a loop of ours for each after the other, which took four times as long.
+        found: tuple[MapEntry, ...] = itemgetter(*slots)(entries)
+        return found
 
     def within(
         self, box: BoundingBox, wanted: MapFilter, *, limit: int = MAX_DEVICES_IN_VIEW

@@ -16,6 +16,10 @@ _CACHED_ENTRIES = 65_536
 """What the busiest views hold between them; about 20 MB."""
 
 
+_NONE: list["NamedReason"] = []
+"""Shared by all that are rentable, and never written to."""
+
+
 class NamedReason(Struct, frozen=True, gc=False):
     """Why a device is not rentable, and since when (Unix ms)."""
 
@@ -72,7 +76,7 @@ def near_device(entry: MapEntry, distance_m: float) -> NearDevice:
         entry.lat_e7 / E7,
         entry.lon_e7 / E7,
         entry.available,
-        _named(entry) if entry.reasons else [],
+        _named(entry) if entry.reasons else _NONE,
         entry.battery_pct,
         entry.units,
         entry.spaces,

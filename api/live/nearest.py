@@ -17,6 +17,9 @@ _EVERYTHING = MapFilter(only_available=False)
 _FLAT_ENOUGH = 0.01
 """Largest error of the flat map's squared distances that is worth a margin instead of a sine per row."""
 
+_FEW = 4
+"""Times the limit: sorting so many rows by their exact distance costs less than leaving out the farther ones."""
+
 _CELL_REACH_M = 1_000
 """Beyond the box a row can lie as far as the diagonal of its cell."""
 
@@ -44,7 +47,8 @@ def nearest(
     chords = _squared_half_chords(columns, centre)
     order = chords.argsort()[:limit]
     chords = chords.take(order)
-    distances_m = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(chords, 1.0)))
+    distances_m = np.arcsin(np.sqrt(np.minimum(chords, 1.0)))
+    distances_m *= 2 * EARTH_RADIUS_M
     metres: list[float] = distances_m.tolist()
     slots: list[int] = columns[:, 3].take(order).tolist()
     within = bisect_right(metres, radius_m)
@@ -84,20 +88,22 @@ def _promising(columns: Rows, centre: Point, *, radius_m: float, limit: int, err
     north = columns[:, 0] - float(centre.lat_e7)
     north *= north
     away += north
-    reaching = (radius_m / (EARTH_RADIUS_M * _RADIANS_PER_E7)) ** 2
-    if len(away) > limit:
-        reaching = min(reaching, float(np.partition(away, limit - 1)[limit - 1]))
-    return columns.take(np.flatnonzero(away <= reaching * (1 + 2 * error) + 1), 0)
+    margin = 1 + 2 * error
+    hits = (away <= (radius_m / (EARTH_RADIUS_M * _RADIANS_PER_E7)) ** 2 * margin + 1).nonzero()[0]
+    if len(hits) > _FEW * limit:
+        away = away.take(hits)
+        hits = hits.take((away <= np.partition(away, limit - 1)[limit - 1] * margin + 1).nonzero()[0])
+    return columns.take(hits, 0)
 
 
 def _squared_half_chords(columns: Rows, centre: Point) -> NDArray[np.float64]:
     """Haversines: they rise with the distance, and need an arc sine only for what is returned."""
-    lat = columns[:, 0] * _RADIANS_PER_E7
-    half_north = np.sin((lat - centre.lat_e7 * _RADIANS_PER_E7) / 2)
+    half_north = np.sin((columns[:, 0] - float(centre.lat_e7)) * (_RADIANS_PER_E7 / 2))
     half_east = np.sin((columns[:, 1] - float(centre.lon_e7)) * (_RADIANS_PER_E7 / 2))
     half_north *= half_north
     half_east *= half_east
-    half_east *= np.cos(lat)
+    half_east *= np.cos(columns[:, 0] * _RADIANS_PER_E7)
     half_east *= cos(centre.lat_e7 * _RADIANS_PER_E7)
-    chords: NDArray[np.float64] = half_north + half_east
+    chords: NDArray[np.float64] = half_east
+    chords += half_north
     return chords
