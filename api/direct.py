@@ -24,18 +24,41 @@ class DirectRoute:
     """GET of one path, answered here; everything else goes on to the application."""
 
     def __init__(
-        self, app: App, path: str, answer: Callable[[World, Principal, bytes], Awaitable[bytes]]
+        self,
+        app: App,
+        path: str,
+        answer: Callable[[World, Principal, bytes], Awaitable[bytes]],
+        *,
+        at_once: Callable[[World, Principal, bytes], bytes | None],
     ) -> None:
-        """`answer` makes the JSON of who asks and the query string; raises Problem."""
+        """`answer` makes the JSON of who asks and the query string; raises Problem. So does `at_once`, of what needs
+        no waiting; None for what does."""
         self._app = app
         self.path = path
         self._answer = answer
+        self._at_once = at_once
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != self.path or scope["method"] != "GET":
             return await self._app(scope, receive, send)
         scope["route"] = self
         return await answered(scope, receive, send, self._asked)
+
+    def at_once(self, scope: Message) -> bytes | None:
+        """The answer to somebody who is known already; None when there is anything to wait for, or to refuse."""
+        if scope["path"] != self.path:
+            return None
+        world: World = scope["state"]["world"]
+        principal = world.gate.known("GET", self.path, scope["headers"])
+        if principal is None:
+            return None
+        try:
+            body = self._at_once(world, principal, scope["query_string"])
+        except Exception:
+            # Whatever it is, the usual way meets it again, and says it as every other error is said.
+            return None
+        scope["route"] = self
+        return body
 
     async def _asked(self, scope: Message, world: World) -> DirectAnswer:
         principal = await world.gate.admit_somebody("GET", self.path, scope["headers"])

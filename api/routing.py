@@ -34,7 +34,7 @@ from api.routes import (
     quarantine,
 )
 from api.security_document import with_security
-from api.telemetry import App, MeasuredApp
+from api.telemetry import MeasuredApp, QuickApp
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 
@@ -109,10 +109,12 @@ class _Page(Mount):
 
 def surface(
     lifespan: Lifespan, doors: Doors, *, web_dir: Path | None, monotonic_s: Callable[[], float]
-) -> App:
+) -> QuickApp:
     """The application as it is served: measured, and with the shortest way for what is asked most."""
     app = BoundedBody(application(lifespan, web_dir=web_dir), max_bytes=MAX_BODY_BYTES)
-    direct = DirectRoute(DirectOrders(app), nearby.PATH, nearby.nearby_json)
+    direct = DirectRoute(
+        DirectOrders(app), nearby.PATH, nearby.nearby_json, at_once=nearby.nearby_json_at_once
+    )
     return MeasuredApp(NamedHost(direct, doors), monotonic_s=monotonic_s)
 
 

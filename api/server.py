@@ -13,7 +13,7 @@ import uvicorn
 
 from api.guarded_http import GuardedHttp
 from api.live.socket import LiveSocket
-from api.telemetry import App
+from api.telemetry import QuickApp
 
 GRACE_S = 5
 """For answers that are under way; the whole stop stays below 10 s."""
@@ -48,7 +48,7 @@ class AnnouncedServer(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-def server_for(app: App, *, log_level: str) -> AnnouncedServer:
+def server_for(app: QuickApp, *, log_level: str) -> AnnouncedServer:
     """Serves HTTP and the live map's WebSocket on one port."""
     config = uvicorn.Config(
         app,

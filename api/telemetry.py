@@ -1,7 +1,7 @@
 """The API's metrics, declared once."""
 
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,6 +19,16 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class QuickApp(Protocol):
+    """An ASGI application that has some answers at hand."""
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None: ...
+
+    def at_once(self, scope: Message) -> bytes | None:
+        """The JSON of a 200 that needs nobody else; None for all that must be asked the usual way, which then hears
+        the request as if it had not been asked before. `scope` is of a GET: path, query string, headers and state."""
 
 
 class ApiTelemetry:
@@ -54,7 +64,7 @@ class ApiTelemetry:
 class MeasuredApp:
     """An ASGI application that measures the one inside it."""
 
-    def __init__(self, app: App, *, monotonic_s: Callable[[], float]) -> None:
+    def __init__(self, app: QuickApp, *, monotonic_s: Callable[[], float]) -> None:
         self._app = app
         self._monotonic_s = monotonic_s
 
@@ -76,6 +86,15 @@ class MeasuredApp:
             route = getattr(scope.get("route"), "path", None) or "other"
             scope["state"]["telemetry"].answered(route, status, self._monotonic_s() - started_s)
         return None
+
+    def at_once(self, scope: Message) -> bytes | None:
+        """As the one inside it; what that leaves to the usual way is measured there."""
+        started_s = self._monotonic_s()
+        body = self._app.at_once(scope)
+        if body is not None:
+            took_s = self._monotonic_s() - started_s
+            scope["state"]["telemetry"].answered(scope["route"].path, 200, took_s)
+        return body
 
 
 class _LiveFigures(Collector):

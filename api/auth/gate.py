@@ -108,6 +108,15 @@ class Gate:
             raise forbidden()
         return principal
 
+    def known(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
+        """Whom `admit` would let in without asking any store; None also for all whom it would refuse, and where
+        nobody is asked."""
+        who = admitted(method, path)
+        if isinstance(who, Openness) or (token := bearer_of(headers)) is None:
+            return None
+        principal = self.remembered(token)
+        return principal if principal is not None and principal.role in who else None
+
     async def admit_somebody(
         self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]
     ) -> Principal:

@@ -147,6 +147,16 @@ async def nearby_json(world: World, principal: Principal, query_string: bytes) -
     Raises Problem."""
     if principal.role is Role.RIDER:
         await world.limiter.allow_principal("nearby", principal)
+    return _found_json(world, principal, query_string)
+
+
+def nearby_json_at_once(world: World, principal: Principal, query_string: bytes) -> bytes | None:
+    """The same for whom no limit counts; None for riders, whose questions are counted elsewhere. Raises Problem."""
+    return None if principal.role is Role.RIDER else _found_json(world, principal, query_string)
+
+
+def _found_json(world: World, principal: Principal, query_string: bytes) -> bytes:
+    """Raises Problem."""
     query = parse_query(_parameters_of(query_string.decode("latin-1")))
     limit = min(query.limit, MAX_NEARBY_FOR_RIDERS) if principal.role is Role.RIDER else query.limit
     found = world.view.nearby(query.centre(), query.radius_m, query.wanted(principal), limit=limit)

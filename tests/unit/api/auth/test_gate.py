@@ -164,3 +164,27 @@ async def test_who_may_not_is_told_so(surface: Surface) -> None:
         'Bearer realm="latchkey"',
     )
     assert await surface.gate.admit("GET", "/livez", []) is None
+
+
+async def test_known_is_whom_it_would_admit_without_asking_anybody(surface: Surface) -> None:
+    def headers(token: str) -> list[tuple[bytes, bytes]]:
+        return [(b"authorization", f"Bearer {token}".encode())]
+
+    token = surface.token("staff", subject="ann", life_s=60)
+    gate = surface.gate
+    assert gate.known("GET", "/v1/nearby", headers(token)) is None
+    who = await gate.admit("GET", "/v1/nearby", headers(token))
+    assert gate.known("GET", "/v1/nearby", headers(token)) == who
+    # By the same table: not in it, open to all, and for other roles.
+    for path in ("/v1/nowhere", "/livez", "/v1/audit"):
+        assert gate.known("GET", path, headers(token)) is None, path
+    for said in ([], headers(token) * 2, headers("other"), [(b"authorization", b"Basic " + token.encode())]):
+        assert gate.known("GET", "/v1/nearby", said) is None
+    surface.people.taken_back = {(1, "ann"): NOW_MS + 1_000}
+    await gate.look()
+    assert gate.known("GET", "/v1/nearby", headers(token)) is None
+    surface.people.taken_back = {}
+    await gate.look()
+    assert gate.known("GET", "/v1/nearby", headers(token)) == who
+    surface.clock.advance(ms=91_000)
+    assert gate.known("GET", "/v1/nearby", headers(token)) is None
