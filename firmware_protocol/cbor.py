@@ -1,7 +1,7 @@
 """CBOR bytes to named fields and back, by the integer keys of the wire."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 import cbor2
@@ -54,6 +54,14 @@ _BUILT_IN_TAGS = (
 )
 _NO_TAGS: Mapping[int, Any] = dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag)
 
+_STRICTLY: Final[Mapping[str, Any]] = {
+    "tag_hook": _refuse_tag,
+    "semantic_decoders": _NO_TAGS,
+    "max_depth": MAX_CBOR_DEPTH + 1,
+    "allow_indefinite": False,
+    "allow_duplicate_keys": False,
+}
+
 # A frame is read as the first of two items, which is the cheapest way to learn that nothing stands between it and
 # its end. No float equals this number, and no end of it is also a beginning of it: what reads as it, is it.
 _END_VALUE: Final = 0x4C41_5443_484B_4559
@@ -66,14 +74,7 @@ def read_fields(frame: bytes, keys: Keys) -> dict[str, Any]:
     Raises MalformedFrame for anything but one definite map without tags and without doubled keys.
     """
     try:
-        fields, end = cbor2.loads(
-            b"\x82" + frame + _END,
-            tag_hook=_refuse_tag,
-            semantic_decoders=_NO_TAGS,
-            max_depth=MAX_CBOR_DEPTH + 1,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-        )
+        fields, end = cbor2.loads(b"\x82" + frame + _END, **_STRICTLY)
     except (cbor2.CBORError, ValueError, RecursionError) as error:
         raise locate_fault(frame) or MalformedFrame(f"CBOR: {error}", "$") from None
     if end != _END_VALUE or _END in frame:
@@ -83,6 +84,26 @@ def read_fields(frame: bytes, keys: Keys) -> dict[str, Any]:
     if type(fields) is not dict:
         raise MalformedFrame("CBOR: not a map", "$")
     return _named(fields, keys)
+
+
+def read_all_fields(frames: Sequence[bytes], keys: Keys) -> list[dict[str, Any]] | None:
+    """As `read_fields` of each, in one reading, which costs a third less. None when any of them is not as it should
+    be: `read_fields` then tells which, and what is wrong with it."""
+    count = len(frames)
+    joined = _END.join(frames) + _END
+    # Between one end and the next stands one item, or not every second item were an end: there are no others.
+    if joined.count(_END) != count:
+        return None
+    head = bytearray()
+    _write_head(head, 0x80, 2 * count)
+    try:
+        items = cbor2.loads(head + joined, **_STRICTLY)
+    except (cbor2.CBORError, ValueError, RecursionError):
+        return None
+    maps = items[::2]
+    if items[1::2] != [_END_VALUE] * count or not all(type(one) is dict for one in maps):
+        return None
+    return [_named(one, keys) for one in maps]
 
 
 def _named(fields: dict[Any, Any], keys: Keys) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Bytes to messages and back, in JSON and CBOR; the first byte tells which."""
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
@@ -64,6 +65,19 @@ class _Codec(Generic[Message]):
         except RecursionError:
             raise MalformedFrame("JSON: nested too deep", "$") from None
 
+    def decode_all(self, frames: Sequence[bytes]) -> list[Message] | None:
+        for frame in frames:
+            if not frame or not 0xA0 <= frame[0] <= 0xBF or len(frame) > MAX_FRAME_BYTES:
+                return None
+        fields = cbor.read_all_fields(frames, self._keys)
+        if fields is None:
+            return None
+        convert, kind = msgspec.convert, self._kind
+        try:
+            return [convert(one, kind) for one in fields]
+        except msgspec.ValidationError:
+            return None
+
     def encode(self, message: Message, encoding: Encoding) -> bytes:
         if encoding is Encoding.JSON:
             return msgspec.json.encode(message)
@@ -104,6 +118,12 @@ _RECEIPT = _Codec(Receipt, cbor.RECEIPT_KEYS)
 def decode_report(frame: bytes) -> Report:
     """A report that any store can hold. Raises MalformedFrame, never anything else."""
     return _REPORT.decode(frame)
+
+
+def decode_reports(frames: Sequence[bytes]) -> list[Report] | None:
+    """What `decode_report` makes of each, for less; None when they must be decoded one by one, because one of them is
+    malformed or is not CBOR."""
+    return _REPORT.decode_all(frames)
 
 
 def decode_hello(frame: bytes) -> Hello:

@@ -1,12 +1,12 @@
 """What was published becomes what arrived: topic, then frame, then a value, never an exception."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from mqtt5 import PublishPacket
+from msgspec import Struct
 
-from firmware_protocol.codec import decode_hello, decode_report, encoding_of
+from firmware_protocol.codec import decode_hello, decode_report, decode_reports, encoding_of
 from firmware_protocol.errors import MalformedFrame, MalformedTopic, printable
 from firmware_protocol.messages import DeviceId, Hello, Report
 from firmware_protocol.topics import Address, Channel, parse_topic
@@ -16,6 +16,10 @@ from gateway.ports import Arrived, ArrivedHello, Delivery
 
 MAX_KNOWN_TOPICS = 400_000
 """Report and hello topics of 200,000 devices; a topic takes 250 bytes. Beyond it all are forgotten at once."""
+
+WORTH_IT, AT_A_TIME = 3, 32
+"""So many reports are decoded together: with fewer nothing is saved, and of more one malformed frame would send too
+many the long way."""
 
 _NOWHERE = DeviceId("")
 _REPORT = Channel.REPORT
@@ -31,6 +35,9 @@ class Grammar(Protocol):
     def decode_report(self, frame: bytes) -> Report:
         """Raises MalformedFrame."""
 
+    def decode_reports(self, frames: Sequence[bytes]) -> Sequence[Report] | None:
+        """All of them, for less than one by one; None where that cannot be."""
+
     def decode_hello(self, frame: bytes) -> Hello:
         """Raises MalformedFrame."""
 
@@ -44,12 +51,14 @@ class OwnGrammar:
     def decode_report(self, frame: bytes) -> Report:
         return decode_report(frame)
 
+    def decode_reports(self, frames: Sequence[bytes]) -> Sequence[Report] | None:
+        return decode_reports(frames)
+
     def decode_hello(self, frame: bytes) -> Hello:
         return decode_hello(frame)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True, gc=False):
     """Where a read came from."""
 
     lane: int
@@ -57,22 +66,20 @@ class Origin:
     link_number: int
 
 
-@dataclass(slots=True)
-class Inflow:
+class Inflow(Struct, gc=False):
     """What one read brought, each kind in the order of receipt."""
 
-    reports: list[Arrived] = field(default_factory=list)
+    reports: list[Arrived] = []
     """Reports, and whatever was malformed on any channel."""
-    hellos: list[ArrivedHello] = field(default_factory=list)
-    acks: list[ArrivedAck] = field(default_factory=list)
+    hellos: list[ArrivedHello] = []
+    acks: list[ArrivedAck] = []
     """Still sealed."""
-    unheard: list[Delivery] = field(default_factory=list)
+    unheard: list[Delivery] = []
     """Messages on channels that only devices listen to, and hellos and acks beyond the quota of their device: to be
     acknowledged at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True, gc=False):
     """A topic that was parsed before."""
 
     device_id: DeviceId
@@ -91,6 +98,52 @@ class Inbound:
     def take(self, packets: Sequence[PublishPacket], origin: Origin, received_ms: int) -> Inflow:
         """All packets of one read."""
         inflow = Inflow()
+        for start in range(0, len(packets), AT_A_TIME):
+            some = packets[start : start + AT_A_TIME]
+            reports = self._reports(some, origin, received_ms) if len(some) >= WORTH_IT else None
+            if reports is None:
+                self._each(some, origin, received_ms, inflow)
+            else:
+                inflow.reports += reports
+        return inflow
+
+    def _reports(
+        self, packets: Sequence[PublishPacket], origin: Origin, received_ms: int
+    ) -> list[Arrived] | None:
+        """What nearly every read brings: well-formed reports of the first grammar, on topics that were parsed before.
+        None when anything else is among them."""
+        grammar, known = self._grammars[0], self._places
+        places: list[_Place] = []
+        for packet in packets:
+            place = known.get(packet.topic)
+            if place is None or place.channel is not _REPORT or place.grammar is not grammar:
+                return None
+            places.append(place)
+        frames = [packet.payload for packet in packets]
+        try:
+            reports = grammar.decode_reports(frames)
+        except Exception:
+            # As below: one by one it is found which of them does that.
+            return None
+        if reports is None:
+            return None
+        lane, session, link_number = origin.lane, origin.session, origin.link_number
+        return [
+            Arrived(
+                lane,
+                place.device_id,
+                report,
+                frame,
+                received_ms,
+                Delivery(session, link_number, packet.packet_id or 0),
+                packet.duplicate,
+            )
+            for packet, place, report, frame in zip(packets, places, reports, frames, strict=True)
+        ]
+
+    def _each(
+        self, packets: Sequence[PublishPacket], origin: Origin, received_ms: int, inflow: Inflow
+    ) -> None:
         reports = inflow.reports
         places = self._places
         lane, session, link_number = origin.lane, origin.session, origin.link_number
@@ -131,7 +184,6 @@ class Inbound:
                     printable(packet.topic, limit=256),
                 )
                 reports.append(wrong)
-        return inflow
 
     def _is_looked_at(self, place: _Place, now_ms: int) -> bool:
         listened_to = place.channel is Channel.HELLO or place.channel is Channel.ACK

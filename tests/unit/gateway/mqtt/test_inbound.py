@@ -1,18 +1,20 @@
 """Whatever is published arrives as a value."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt5 import PublishPacket, QoS
+from msgspec.structs import replace
 
 from firmware_protocol.codec import Encoding, encode_hello, encode_report
 from firmware_protocol.errors import MalformedTopic
 from firmware_protocol.messages import DeviceId, Hello, Report
 from firmware_protocol.topics import Address, Channel, ack_topic, command_topic, hello_topic, report_topic
 from gateway.mqtt import inbound
-from gateway.mqtt.inbound import Inbound, Origin, OwnGrammar
+from gateway.mqtt.inbound import AT_A_TIME, WORTH_IT, Inbound, Origin, OwnGrammar
 from gateway.mqtt.talk_quota import MOST
 from gateway.ports import Delivery
 
@@ -59,6 +61,63 @@ def test_nothing_that_is_published_raises_or_is_forgotten(topic: str, payload: b
     assert sorted(one.packet_id for one in (*deliveries, *inflow.unheard)) == [1, 2]
 
 
+MIXED = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [report_topic(DEVICE), report_topic(DeviceId("bike-2")), hello_topic(DEVICE), "other"]
+        ),
+        st.builds(
+            lambda pct, encoding: encode_report(Report(battery_pct=pct), encoding=encoding),
+            st.integers(0, 100),
+            st.sampled_from([Encoding.CBOR, Encoding.CBOR, Encoding.CBOR, Encoding.JSON]),
+        )
+        | st.sampled_from(
+            [b"\xff", b"\xa1\x08", encode_report(Report(battery_pct=9), encoding=Encoding.CBOR)]
+        ),
+    ),
+    max_size=3 * AT_A_TIME,
+)
+
+
+@given(MIXED)
+def test_a_read_brings_what_its_packets_bring_one_by_one(sent: list[tuple[str, bytes]]) -> None:
+    packets = [packet(topic, frame, 1 + number) for number, (topic, frame) in enumerate(sent)]
+    edge, alone = Inbound(), Inbound()
+    # From the second time on topics are known.
+    for _ in range(2):
+        together = edge.take(packets, ORIGIN, 1_000)
+        each = [alone.take([one], ORIGIN, 1_000) for one in packets]
+        assert together.reports == [arrived for one in each for arrived in one.reports]
+        assert together.hellos == [arrived for one in each for arrived in one.hellos]
+        assert together.acks == [arrived for one in each for arrived in one.acks]
+        assert together.unheard == [delivery for one in each for delivery in one.unheard]
+
+
+def test_reports_of_one_read_are_decoded_together_and_a_malformed_one_costs_its_neighbours_only() -> None:
+    class Counting(OwnGrammar):
+        together: ClassVar[list[int]] = []
+        alone: ClassVar[list[bytes]] = []
+
+        def decode_reports(self, frames: Sequence[bytes]) -> Sequence[Report] | None:
+            self.together.append(len(frames))
+            return super().decode_reports(frames)
+
+        def decode_report(self, frame: bytes) -> Report:
+            self.alone.append(frame)
+            return super().decode_report(frame)
+
+    frame = encode_report(Report(battery_pct=71), encoding=Encoding.CBOR)
+    edge = Inbound([Counting()])
+    edge.take([packet(report_topic(DEVICE), frame)], ORIGIN, 1)
+    Counting.alone.clear()
+    sent = [packet(report_topic(DEVICE), frame, 1 + number) for number in range(3 * AT_A_TIME + WORTH_IT - 1)]
+    sent[AT_A_TIME] = packet(report_topic(DEVICE), b"\xff", AT_A_TIME + 1)
+    inflow = edge.take(sent, ORIGIN, 1)
+    assert [arrived.delivery.packet_id for arrived in inflow.reports] == [one.packet_id for one in sent]
+    assert Counting.together == [AT_A_TIME] * 3
+    assert len(Counting.alone) == AT_A_TIME + WORTH_IT - 1
+
+
 def test_a_malformed_frame_says_what_is_wrong_and_where() -> None:
     (arrived,) = Inbound().take([packet(report_topic(DEVICE), b"\xff")], ORIGIN, 1).reports
     assert arrived.report is None
@@ -72,8 +131,13 @@ def test_a_decoder_that_fails_in_its_own_way_poisons_nothing() -> None:
         def decode_report(self, frame: bytes) -> Report:
             raise RecursionError
 
-    (arrived,) = Inbound([Broken()]).take([packet(report_topic(DEVICE), b"{}")], ORIGIN, 1).reports
-    assert arrived.malformed_reason == "decoder failed: RecursionError"
+        def decode_reports(self, frames: Sequence[bytes]) -> Sequence[Report] | None:
+            raise RecursionError
+
+    edge = Inbound([Broken()])
+    for count in (1, WORTH_IT):
+        found = edge.take([packet(report_topic(DEVICE), b"{}")] * count, ORIGIN, 1).reports
+        assert [one.malformed_reason for one in found] == ["decoder failed: RecursionError"] * count
 
 
 def test_another_grammar_is_asked_for_topics_the_first_does_not_know() -> None:
