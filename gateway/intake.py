@@ -41,6 +41,9 @@ class Valve(Protocol):
     def shut(self) -> None:
         """Leave what arrives with the broker."""
 
+    def look(self) -> None:
+        """While shut: read what has come, once."""
+
 
 class AlwaysOpen:
     """For an inflow that must never stop."""
@@ -50,6 +53,9 @@ class AlwaysOpen:
 
     def shut(self) -> None:
         """It cannot be."""
+
+    def look(self) -> None:
+        """It is read anyhow."""
 
 
 class Ahead(Protocol[Item_contra]):
@@ -165,6 +171,8 @@ class Intake(Generic[Item]):
         linger_s = self._pace.linger_s()
         if linger_s and not self._draining:
             await asyncio.sleep(linger_s)
+            if self._shut and not self._draining:
+                self._valve.look()
         while not self._pending and not self._draining:
             self._arrival.clear()
             self._open_valve()

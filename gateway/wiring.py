@@ -203,6 +203,9 @@ class Gateway:
     def shut(self) -> None:
         self.sessions.pause_reports()
 
+    def look(self) -> None:
+        self.sessions.look_for_reports()
+
     # --- LaneObserver ----------------------------------------------------------------------------
 
     def lanes_taken(self, lanes: frozenset[int]) -> None:

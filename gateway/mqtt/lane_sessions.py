@@ -1,6 +1,7 @@
 """All MQTT sessions of this gateway's lanes: the way of frames in, and of acknowledgements and answers out."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
@@ -104,7 +105,7 @@ class LaneSessions:
         (mosquitto before 2.0.22 closes a session that is taken over without a word. A link that is not read
         does not hear that it was closed, and so proves nothing.)"""
         return any(
-            other.live and other.reading and other.live_since_s < closed_at_s
+            other.live and other.knows_of(closed_at_s) and other.live_since_s < closed_at_s
             for other in self.connections
             if other is not connection
         )
@@ -115,6 +116,12 @@ class LaneSessions:
         """Leaves reports with the broker; the `now` sessions go on."""
         for connection in self.reports.values():
             connection.set_reading(False)
+
+    def look_for_reports(self) -> None:
+        """Takes what has come meanwhile, once, and leaves the rest with the broker."""
+        for connection in self.reports.values():
+            if connection.live and connection.link is not None:
+                connection.link.look()
 
     def resume_reports(self) -> None:
         """Reads reports again."""
@@ -158,9 +165,9 @@ class LaneSessions:
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """PUBACK in the order given, one write per link; those of a link that is gone are dropped."""
-        by_session: dict[str, list[Delivery]] = {}
+        by_session: defaultdict[str, list[Delivery]] = defaultdict(list)
         for delivery in deliveries:
-            by_session.setdefault(delivery.session, []).append(delivery)
+            by_session[delivery.session].append(delivery)
         for session, own in by_session.items():
             connection = self._by_client_id.get(session)
             link = connection.link if connection is not None else None

@@ -1,6 +1,7 @@
 """One TCP connection of one MQTT session: moves bytes and owns the timer, decides nothing."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import Protocol, cast
 from uuid import UUID
@@ -48,6 +49,9 @@ class Link(asyncio.BufferedProtocol):
         """Done when the broker granted the subscriptions, or the connection ended before."""
         self.ended: asyncio.Future[Ended] = loop.create_future()
         """Done when the connection is closed, or was given up before there was one, with the reason."""
+        self.looked_at_s = float("-inf")
+        """When a paused socket was last looked at."""
+        self._fileno = -1
         self._loop = loop
         self._sink = sink
         self._clock = clock
@@ -116,6 +120,28 @@ class Link(asyncio.BufferedProtocol):
             self.session.pause(self._clock.monotonic_s())
             if self._transport is not None:
                 self._transport.pause_reading()
+
+    def look(self) -> None:
+        """Takes what a paused socket has now, past the loop: to watch it anew for one read and then no more costs
+        several times as much."""
+        if self._reading or self._transport is None or self._transport.is_closing():
+            return
+        self.looked_at_s = now_s = self._clock.monotonic_s()
+        self.session.resume(now_s)
+        self.session.pause(now_s)
+        try:
+            if self._fileno < 0:
+                self._fileno = self._transport.get_extra_info("socket").fileno()
+            nbytes = os.readv(self._fileno, (self.get_buffer(-1),))
+        except BlockingIOError:
+            return
+        except OSError:
+            nbytes = 0
+        if nbytes:
+            self.buffer_updated(nbytes)
+        else:
+            # The end: the loop hears of it and closes.
+            self.resume_reading()
 
     def resume_reading(self) -> None:
         """Reads again."""

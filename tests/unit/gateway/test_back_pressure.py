@@ -24,6 +24,9 @@ class Source:
         self.is_open = False
         self.times_shut += 1
 
+    def look(self) -> None:
+        raise AssertionError("nobody lingers here")
+
 
 async def test_what_waits_for_a_store_that_is_away_is_bounded() -> None:
     source, tried, answers = Source(), asyncio.Event(), asyncio.Event()

@@ -48,6 +48,9 @@ class CountingValve:
     def shut(self) -> None:
         self.is_open = False
 
+    def look(self) -> None:
+        """Nothing has come."""
+
 
 class Lookout:
     """Remembers what it was shown."""

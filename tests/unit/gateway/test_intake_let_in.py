@@ -38,6 +38,9 @@ class Rig:
     def shut(self) -> None:
         self.is_open = False
 
+    def look(self) -> None:
+        """Nothing has come."""
+
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Rig]:

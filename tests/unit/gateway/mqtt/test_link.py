@@ -76,6 +76,39 @@ async def test_a_paused_link_leaves_messages_in_the_socket() -> None:
         await until_async(lambda: sink.packets)
 
 
+async def test_a_look_takes_what_a_paused_socket_has_and_no_more() -> None:
+    async with linked() as (peer, link, sink):
+        link.pause_reading()
+        link.look()
+        assert sink.packets == []
+        peer.links[0].publish(("a/b", b"1"), ("a/b", b"2"))
+
+        def found(count: int) -> bool:
+            link.look()
+            return len(sink.packets) == count
+
+        await until_async(lambda: found(2))
+        large = bytes(READ_BUFFER_BYTES // 4)
+        peer.links[0].publish(*[("a/b", large)] * 6)
+        await until_async(lambda: found(8))
+        assert [packet.payload for packet in sink.packets] == [b"1", b"2", *[large] * 6]
+        assert not link.reading
+
+
+async def test_a_link_that_is_only_looked_at_hears_its_end() -> None:
+    async with linked() as (peer, link, _):
+        link.pause_reading()
+        peer.links[0].transport.close()
+
+        def ended() -> bool:
+            link.look()
+            return link.ended.done()
+
+        await until_async(ended)
+        assert (await link.ended).reason == "connection closed by the broker"
+        link.look()
+
+
 async def test_a_message_waits_for_flush_and_leaves_with_others() -> None:
     async with linked() as (peer, link, _):
         assert link.publish("a", b"1")

@@ -137,7 +137,9 @@ def test_acknowledgements_leave_in_one_write_in_the_order_given() -> None:
     session.acknowledge([7, 3, 60_000])
     packets = sent(session)
     assert all(isinstance(packet, PubAckPacket) for packet in packets)
-    assert [packet.packet_id for packet in packets if isinstance(packet, PubAckPacket)] == [7, 3, 60_000]
+    assert [packet.write() for packet in packets] == [
+        PubAckPacket(number).write() for number in (7, 3, 60_000)
+    ]
     assert session.take_output(0.0) == b""
 
 

@@ -134,4 +134,10 @@ async def test_links_that_are_not_read_are_no_witnesses() -> None:
             for connection in sessions.connections:
                 connection.set_reading(False)
             assert not sessions.suspected(alone, long_after_s)
+            closed_at_s = SystemClock().monotonic_s()
+            assert not sessions.suspected(alone, closed_at_s)
+            # Under load no link is watched, but looked at again and again: that one knows what came before.
+            sessions.look_for_reports()
+            assert sessions.suspected(alone, closed_at_s)
+            assert not sessions.suspected(alone, long_after_s)
         broker.drop_all()
