@@ -14,6 +14,8 @@ from gateway.core.feed import FeedPart as FeedPart
 from gateway.core.feed import FeedPosition as FeedPosition
 from gateway.core.feed import FillPage as FillPage
 from gateway.core.live_state import LiveState
+from gateway.core.steps import ShardSteps as ShardSteps
+from gateway.core.steps import Step as Step
 
 
 class Clock(Protocol):
@@ -230,25 +232,6 @@ class LastReports(Protocol):
 # --- Redis ---------------------------------------------------------------------------------------
 
 
-class Step(Struct, frozen=True, gc=False):
-    """One accepted change of one device's live state."""
-
-    device_id: DeviceId
-    before_revision: int
-    """0 when there was no state."""
-    after: LiveState
-    announce: bool
-    """True when maps must hear of it: `after.entry` differs beyond noise from what was announced."""
-
-
-class ShardSteps(Struct, frozen=True):
-    """All steps of one shard in one atomic script."""
-
-    shard: int
-    epoch: str
-    steps: Sequence[Step]
-
-
 class FeedEpochLost(Exception):
     """Redis lost the shard's epoch key: it was emptied or replaced, and must be rebuilt."""
 
@@ -290,6 +273,9 @@ class LiveStates(Protocol):
 
     async def page(self, shard: int, cursor: int = 0) -> StatePage:
         """A few hundred states; a walk gives each that stood all along. Raises StatesUnreadable, StoreUnavailable."""
+
+    def pack(self, part: ShardSteps) -> ShardSteps:
+        """The same, ready to be sent: what `advance` has to do before it waits can be done while others wait."""
 
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
         """Applies every step whose before_revision still matches, and appends its change to the feed in the same

@@ -88,6 +88,9 @@ class WatchedLiveStates:
     async def page(self, shard: int, cursor: int = 0) -> StatePage:
         return await self._watch.call("page", self._live_states.page(shard, cursor))
 
+    def pack(self, part: ShardSteps) -> ShardSteps:
+        return self._live_states.pack(part)
+
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
         return await self._watch.call("advance", self._live_states.advance(shards))
 

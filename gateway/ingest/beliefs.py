@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from firmware_protocol.messages import DeviceId
 from gateway.core.advance import Advanced
 from gateway.core.live_state import LiveState
@@ -41,6 +43,18 @@ class Held(Protocol):
 
     def propose(self, state: LiveState | None) -> Advanced | None:
         """What to make of this state; None to leave it. Asked again when the state turns out to be another."""
+
+
+class Prepared(Struct, frozen=True):
+    """What the held devices come to, worked out while something else was awaited."""
+
+    steps: Sequence[tuple[int, Step]] = ()
+    """(shard, step)."""
+    parts: Sequence[ShardSteps] = ()
+    """The same, ready to be sent; empty where that was not known how."""
+
+
+NOTHING_PREPARED = Prepared()
 
 
 class Beliefs:
@@ -91,18 +105,32 @@ class Beliefs:
         self.cache.put(shard, device_id, read)
         return read
 
-    async def advance(self, held: Mapping[DeviceId, Held], prepared: Sequence[tuple[int, Step]] = ()) -> int:
+    def prepare(self, held: Mapping[DeviceId, Held]) -> Prepared:
+        """What `advance` would begin with now. Nothing is written, and nothing is asked."""
+        steps = steps_of(held)
+        by_shard = _by_shard(steps)
+        known = {shard: epoch for shard in by_shard if (epoch := self._epochs.get(shard)) is not None}
+        if len(known) < len(by_shard):
+            return Prepared(steps)
+        pack = self._live_states.pack
+        return Prepared(
+            steps, [pack(ShardSteps(shard, known[shard], part)) for shard, part in by_shard.items()]
+        )
+
+    async def advance(self, held: Mapping[DeviceId, Held], prepared: Prepared = NOTHING_PREPARED) -> int:
         """Writes what the held devices propose, all in one round trip when nobody interferes; returns how
-        many changes maps were told of. `prepared` is what `steps_of` said of them a moment ago: a state that
+        many changes maps were told of. `prepared` is what `prepare` made of them a moment ago: a state that
         changed since is a mismatch. Raises LaneTrouble, StoreUnavailable."""
         announced = 0
         remaining = held
         for attempt in range(MAX_ROUNDS):
-            steps = prepared if prepared and not attempt else steps_of(remaining)
+            if attempt or not prepared.steps:
+                prepared = Prepared(steps_of(remaining))
+            steps = prepared.steps
             if not steps:
                 return announced
             try:
-                mismatched = await self._write(steps)
+                mismatched = await self._write(prepared)
             except FeedEpochLost:
                 await self._recover({shard for shard, _ in steps})
                 # Whatever the script did for the other shards is read back, not guessed.
@@ -154,16 +182,15 @@ class Beliefs:
         self.cache.drop(shard)
         self._epochs.pop(shard, None)
 
-    async def _write(self, steps: Sequence[tuple[int, Step]]) -> frozenset[DeviceId]:
-        by_shard: defaultdict[int, list[Step]] = defaultdict(list)
-        for shard, step in steps:
-            by_shard[shard].append(step)
+    async def _write(self, prepared: Prepared) -> frozenset[DeviceId]:
         known = self._epochs
-        batch = [
-            ShardSteps(shard, known.get(shard) or await self.epoch(shard), part)
-            for shard, part in by_shard.items()
-        ]
-        return await self._live_states.advance(batch)
+        parts = prepared.parts
+        if not parts or any(known.get(part.shard) != part.epoch for part in parts):
+            parts = [
+                ShardSteps(shard, known.get(shard) or await self.epoch(shard), part)
+                for shard, part in _by_shard(prepared.steps).items()
+            ]
+        return await self._live_states.advance(parts)
 
     async def _load(self, by_shard: Mapping[int, Sequence[DeviceId]]) -> Mapping[DeviceId, LiveState]:
         try:
@@ -209,6 +236,13 @@ def steps_of(held: Mapping[DeviceId, Held]) -> list[tuple[int, Step]]:
             revision = 0 if state is None else state.revision
             steps.append((one.shard, Step(device_id, revision, advanced.after, advanced.announce)))
     return steps
+
+
+def _by_shard(steps: Sequence[tuple[int, Step]]) -> Mapping[int, list[Step]]:
+    by_shard: defaultdict[int, list[Step]] = defaultdict(list)
+    for shard, step in steps:
+        by_shard[shard].append(step)
+    return by_shard
 
 
 def unsaved(cached: Iterable[CachedState]) -> Iterable[CachedState]:

@@ -14,8 +14,9 @@ from gateway.core.report_time import row_time
 from gateway.core.slots import NO_SLOTS, count_slots
 from gateway.core.stamped import StampedReport
 from gateway.ingest.admission import Admitted
+from gateway.ingest.beliefs import NOTHING_PREPARED, Beliefs, Prepared
 from gateway.ingest.state_cache import CachedState
-from gateway.ports import Arrived, HistoryRow, Step, UnitSighting
+from gateway.ports import Arrived, HistoryRow, UnitSighting
 
 SAVE_EVERY_MS = 60_000
 """How old `last_report` may be: what a rebuild reads from history per device stays within a minute or so."""
@@ -53,6 +54,8 @@ class DeviceReports(Struct, gc=False):
 
     def propose(self, state: LiveState | None) -> Advanced | None:
         """All reports applied to this state, as one step."""
+        if len(self.stamped) == 1:
+            return self._propose_only(state)
         first = state
         outcome: Outcome | None = None
         advanced = repeated = late = 0
@@ -68,12 +71,25 @@ class DeviceReports(Struct, gc=False):
         if not (self.advanced or self.repeated or self.late):
             # Only the first look tells: after a mismatch the reports may find themselves applied already.
             self.advanced, self.repeated, self.late = advanced, repeated, late
-        if len(self.stamped) == 1 and type(outcome) is Advanced:
-            return outcome
         if state is None or not advanced:
             return None
         shown = None if first is None else first.entry
         return Advanced(first, state, state.entry is not shown)
+
+    def _propose_only(self, state: LiveState | None) -> Advanced | None:
+        """Of most devices a batch has one report."""
+        outcome = apply_report(state, self.device, self.model, self.stamped[0])
+        is_first_look = not (self.advanced or self.repeated or self.late)
+        if type(outcome) is Advanced:
+            if is_first_look:
+                self.advanced = 1
+            return outcome
+        if is_first_look:
+            if isinstance(outcome, Repeated):
+                self.repeated = 1
+            else:
+                self.late = 1
+        return None
 
 
 class Filing(Struct):
@@ -84,8 +100,12 @@ class Filing(Struct):
     sightings: list[UnitSighting] = []
     by_device: dict[DeviceId, DeviceReports] = {}
     given: GivenSeqs = {}
-    steps: list[tuple[int, Step]] = []
-    """(shard, step): what the reports come to, where it was worked out while history stored them."""
+    prepared: Prepared = NOTHING_PREPARED
+    """What the reports come to, where it was worked out while history stored them."""
+
+    def prepare(self, beliefs: Beliefs) -> None:
+        """Works it out."""
+        self.prepared = beliefs.prepare(self.by_device)
 
 
 def file_reports(

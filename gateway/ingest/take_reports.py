@@ -10,7 +10,7 @@ from gateway.core.presence import next_silence_ms
 from gateway.counters import IngestCounters
 from gateway.evidence import EvidenceSink
 from gateway.ingest.admission import Admission, Admitted, admit
-from gateway.ingest.beliefs import Beliefs, steps_of
+from gateway.ingest.beliefs import NOTHING_PREPARED, Beliefs
 from gateway.ingest.filing import DeviceReports, Filing, GivenSeqs, file_reports
 from gateway.ingest.fresh_ids import FreshIds
 from gateway.ingest.held_saves import HeldSaves
@@ -73,7 +73,7 @@ class TakeReports:
         _set_apart(unstored, filing, ports.beliefs)
         # Who waits at a lock goes first: what is stored settles, whatever Redis does.
         await self._offer(filing)
-        announced = await ports.beliefs.advance(filing.by_device, filing.steps)
+        announced = await ports.beliefs.advance(filing.by_device, filing.prepared)
         # A crash up to here means redelivery; one from here on, at most a receipt the device will ask for again.
         ports.link.acknowledge([arrived.delivery for arrived in batch])
         self._tried = None
@@ -94,7 +94,7 @@ class TakeReports:
             refused,
             sightings,
             saves,
-            meanwhile=lambda: filing.steps.extend(steps_of(filing.by_device)),
+            meanwhile=lambda: filing.prepare(self._ports.beliefs),
         )
         tried, self._tried = self._tried is not None, filing.given
         appended = await self._ports.history.append(batch)
@@ -108,8 +108,9 @@ class TakeReports:
             doubled=0 if tried else appended.doubled,
             newest_received_ms=newest_ms,
         )
-        for reason, count in Counter(_reasons(refused, appended)).items():
-            counters.refused(reason, count)
+        if reasons := _reasons(refused, appended):
+            for reason, count in Counter(reasons).items():
+                counters.refused(reason, count)
         return appended.stamp_reused | appended.refused
 
     def _note_sighted(self, filing: Filing, due: Sequence[UnitSighting]) -> None:
@@ -212,7 +213,7 @@ def _set_apart(unstored: Stamps, filing: Filing, beliefs: Beliefs) -> None:
     has it. What is cached of the device is dropped, because its numbering may have been set back by a person."""
     if not unstored:
         return
-    filing.steps.clear()
+    filing.prepared = NOTHING_PREPARED
     device_nos = {device_no for device_no, _, _ in unstored}
     for device_id, reports in list(filing.by_device.items()):
         device_no = reports.device.device_no

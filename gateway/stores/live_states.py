@@ -12,7 +12,7 @@ from firmware_protocol.messages import DeviceId
 from gateway.core.feed import FeedEntry
 from gateway.core.live_state import LiveState
 from gateway.ports import FeedEpochLost, ShardSteps, StatePage, StatesUnreadable, StoreUnavailable
-from gateway.stores.redis_link import Argument, Command, RedisLink, Reply, no_error
+from gateway.stores.redis_link import Argument, Command, RedisLink, Reply, no_error, packed_command
 
 FEED_SILENT_MS = 5_000
 """A third of what readers bear: one beat may be late, and another lost with a connection."""
@@ -136,6 +136,10 @@ class RedisLiveStates:
         except StoreUnavailable as error:
             raise StatesUnreadable(frozenset((shard,))) from error
 
+    def pack(self, part: ShardSteps) -> ShardSteps:
+        """The same with its command, ready to be sent."""
+        return ShardSteps(part.shard, part.epoch, part.steps, packed_command(self._call(part)))
+
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
         """Applies every step whose before_revision still matches, and appends its change to the
         feed in the same script. Returns the devices that did not match.
@@ -144,15 +148,15 @@ class RedisLiveStates:
         for part in shards:
             if self._run_of.get(part.shard) != run_id:
                 raise FeedEpochLost(part.shard)
-        commands = [self._call(part) for part in shards]
-        replies = await self._link.execute(commands)
+        packed = [part.packed or packed_command(self._call(part)) for part in shards]
+        replies = await self._link.send(packed)
         unknown = [index for index, reply in enumerate(replies) if _is_unknown_script(reply)]
         if unknown:
             # A script the server does not know has not run: only these may be sent again.
             await self._link.load_scripts()
             if await self._link.ready() != run_id:
                 raise FeedEpochLost(shards[unknown[0]].shard)
-            again = await self._link.execute([commands[index] for index in unknown])
+            again = await self._link.send([packed[index] for index in unknown])
             for index, reply in zip(unknown, again, strict=True):
                 replies[index] = reply
         return _mismatched(shards, replies)

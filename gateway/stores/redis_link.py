@@ -91,10 +91,14 @@ class RedisLink:
     async def execute(self, commands: Sequence[Command], *, extra_s: float = 0.0) -> list[Reply]:
         """Sends all in one write; one reply each, an error of the server among them as a value. `extra_s` is
         for commands that wait. Raises StoreUnavailable: any of them may or may not have been executed."""
+        return await self.send([packed_command(command) for command in commands], extra_s=extra_s)
+
+    async def send(self, packed: Sequence[bytes], *, extra_s: float = 0.0) -> list[Reply]:
+        """As `execute`, of commands that `packed_command` made ready."""
         await self.ready()
         connection = self._connection
         assert connection is not None
-        return await connection.execute(commands, self._deadline_s + extra_s)
+        return await connection.send(packed, self._deadline_s + extra_s)
 
     async def load_scripts(self) -> None:
         """After the server has forgotten them. Raises StoreUnavailable."""
@@ -134,7 +138,8 @@ class RedisLink:
         )
         try:
             greeting = self._greeting()
-            replies = await connection.execute(greeting, self._deadline_s)
+            packed = [packed_command(command) for command in greeting]
+            replies = await connection.send(packed, self._deadline_s)
             for command, reply in zip(greeting, replies, strict=True):
                 if isinstance(reply, hiredis.ReplyError):
                     raise StoreUnavailable(f"Redis refused {command[0]!s}: {reply}")
@@ -158,6 +163,12 @@ class RedisLink:
         return greeting
 
 
+def packed_command(command: Command) -> bytes:
+    """As Redis is sent it."""
+    # hiredis packs tuples of any length; its stub says of one.
+    return cast("bytes", hiredis.pack_command(command))  # type: ignore[arg-type]
+
+
 def no_error(reply: Reply) -> Reply:
     """The reply itself. Raises StoreUnavailable for an error of the server: out of memory, cannot persist,
     still loading."""
@@ -175,7 +186,7 @@ def _run_id(info: Reply) -> str:
 
 
 class _Awaited:
-    """The replies of one `execute`."""
+    """The replies of one `send`."""
 
     __slots__ = ("done", "missing", "replies")
 
@@ -195,23 +206,20 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._lost = asyncio.get_running_loop().create_future()
 
-    async def execute(self, commands: Sequence[Command], deadline_s: float) -> list[Reply]:
-        if not commands:
+    async def send(self, packed: Sequence[bytes], deadline_s: float) -> list[Reply]:
+        if not packed:
             return []
         if not self.is_open or self._transport is None:
             raise StoreUnavailable("Redis: connection lost")
-        done: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
-        self._awaited.append(_Awaited(len(commands), done))
-        # hiredis packs tuples of any length; its stub says of one.
-        packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[list[Reply]] = loop.create_future()
+        self._awaited.append(_Awaited(len(packed), done))
         self._transport.write(b"".join(packed))
+        overdue = loop.call_later(deadline_s, self._give_up, done, deadline_s)
         try:
-            async with asyncio.timeout(deadline_s):
-                return await done
-        except TimeoutError:
-            # Later replies could not be told from those of this call any more.
-            self.abort()
-            raise StoreUnavailable(f"Redis: no answer within {deadline_s:.1f} s") from None
+            return await done
+        finally:
+            overdue.cancel()
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -257,6 +265,12 @@ class _Connection(asyncio.Protocol):
             self._awaited.popleft()
             if not first.done.done():
                 first.done.set_result(first.replies)
+
+    def _give_up(self, done: "asyncio.Future[list[Reply]]", after_s: float) -> None:
+        if not done.done():
+            done.set_exception(StoreUnavailable(f"Redis: no answer within {after_s:.1f} s"))
+        # Later replies could not be told from those of this call any more.
+        self.abort()
 
     def _fail(self, why: str) -> None:
         self.is_open = False

@@ -62,6 +62,15 @@ async def test_what_was_advanced_is_loaded_and_absent_devices_are_missing(live_s
     assert await live_states.load({7: [A, DeviceId("nobody")], 8: [C]}) == {A: state(A, 1), C: state(C, 1)}
 
 
+async def test_what_was_packed_ahead_comes_to_the_same(live_states: LiveStates) -> None:
+    await live_states.rebuild(7, "e", {A: state(A, 5)})
+    part = live_states.pack(ShardSteps(7, "e", [first(B), Step(A, 4, state(A, 50), True)]))
+    assert await live_states.advance([part, ShardSteps(7, "e", [first(C)])]) == {A}
+    assert await live_states.load({7: [A, B, C]}) == {A: state(A, 5), B: state(B, 1), C: state(C, 1)}
+    with pytest.raises(FeedEpochLost):
+        await live_states.advance([live_states.pack(ShardSteps(7, "another", [first(B)]))])
+
+
 async def test_a_step_from_another_revision_changes_nothing_and_the_others_go_on(
     live_states: LiveStates,
 ) -> None:
@@ -154,7 +163,7 @@ async def test_a_forgotten_script_is_loaded_again(redis_url: str, link: RedisLin
     await live_states.rebuild(8, "e", {})
     with redis.Redis.from_url(redis_url) as client:
         client.script_flush()
-    shards = [ShardSteps(7, "e", [first(A)]), ShardSteps(8, "e", [first(B)])]
+    shards = [live_states.pack(ShardSteps(7, "e", [first(A)])), ShardSteps(8, "e", [first(B)])]
     assert await live_states.advance(shards) == frozenset()
     assert (await RedisChangeFeed(link).position(7)).counter == 1
 

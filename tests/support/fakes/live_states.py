@@ -96,6 +96,9 @@ class FakeLiveStates:
         end = cursor + PAGE_SIZE
         return StatePage(end if end < len(states) else 0, dict(states[cursor:end]))
 
+    def pack(self, part: ShardSteps) -> ShardSteps:
+        return part
+
     async def advance(self, shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
         await self._interruptions.point("live_states.advance")
         mismatched: set[DeviceId] = set()

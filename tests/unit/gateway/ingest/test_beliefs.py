@@ -98,6 +98,52 @@ async def test_a_mismatch_is_read_again_and_proposed_again() -> None:
     assert bench.counters.counts["mismatched"] == 1
 
 
+async def test_what_was_prepared_is_sent_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    held = await bench.held((7, A), (8, B))
+    monkeypatch.setattr(bench.store, "pack", lambda part: structs.replace(part, packed=b"ready"))
+    prepared = bench.beliefs.prepare(held)
+    sent: list[Sequence[ShardSteps]] = []
+    advance = bench.store.advance
+
+    async def noted(shards: Sequence[ShardSteps]) -> frozenset[DeviceId]:
+        sent.append(shards)
+        return await advance(shards)
+
+    monkeypatch.setattr(bench.store, "advance", noted)
+    assert await bench.beliefs.advance(held, prepared) == 2
+    assert [part.packed for part in sent[0]] == [b"ready", b"ready"]
+    assert (held[A].asked, held[B].asked) == (1, 1)
+
+
+async def test_a_shard_that_was_lost_since_it_was_prepared_is_rebuilt_first() -> None:
+    bench = Bench()
+    held = await bench.held((7, A))
+    prepared = bench.beliefs.prepare(held)
+    bench.store.flush()
+    await bench.beliefs.check(7)
+    assert await bench.beliefs.advance(held, prepared) == 1
+    assert (bench.rebuilt, bench.store.all()[A].revision) == ([7, 7], 1)
+
+
+async def test_a_state_that_changed_since_it_was_prepared_is_read_again() -> None:
+    bench = Bench()
+    held = await bench.held((7, A))
+    prepared = bench.beliefs.prepare(held)
+    bench.store.put(7, A, state(A, 8))
+    assert await bench.beliefs.advance(held, prepared) == 1
+    assert (held[A].asked, bench.store.all()[A].revision) == (2, 9)
+
+
+async def test_nothing_is_packed_for_a_shard_whose_epoch_is_not_known() -> None:
+    bench = Bench()
+    held = await bench.held((7, A), (8, B))
+    bench.beliefs.drop(8)
+    prepared = bench.beliefs.prepare(held)
+    assert (len(prepared.steps), len(prepared.parts)) == (2, 0)
+    assert await bench.beliefs.advance(held, prepared) == 2
+
+
 async def test_after_three_mismatches_the_lane_is_in_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     held = await bench.held((7, A), (8, B))
