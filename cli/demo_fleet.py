@@ -48,7 +48,7 @@ def prepare(stack: Stack, fleet: Fleet) -> Prepared:
     dsn = stack.postgres.ensure_database(DATABASE)
     with redis.Redis.from_url(stack.redis.url()) as client:
         client.flushall()
-    line = migrate(dsn, "require" if stack.postgres.timescale else "off").line
+    line = migrate(dsn, stack.timescale).line
     models = [*map(model_of, fleet.models()), HAND_MODEL]
     with psycopg.connect(dsn) as connection:
         bulk_register(connection, models, [NewDevice(HAND_DEVICE, HAND_MODEL.model)])

@@ -31,6 +31,8 @@ class Stack:
 
     def __init__(self, root: Path, timescale: Wanted) -> None:
         self.root = root
+        self.timescale: Wanted = timescale
+        """As it was asked for; where it comes by itself, who migrates says why it did not."""
         secret = passwords(root, ("postgres", "redis", "gateway", "bridge", "keys", "tokens"))
         # As long as the folder lives its database does, and the device keys in it must stay readable.
         self._key_encryption_key = key_encryption_key(secret["keys"])
