@@ -168,7 +168,7 @@ class Intake(Generic[Item]):
 
     async def _read(self) -> None:
         """Lets the sockets fill while the rate is high, then reads them all once; waits while there is nothing."""
-        linger_s = self._pace.linger_s()
+        linger_s = self._pace.next_linger_s()
         if linger_s and not self._draining:
             await asyncio.sleep(linger_s)
             if self._shut and not self._draining:

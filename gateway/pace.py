@@ -5,7 +5,7 @@ from math import exp
 LINGER_MAX_S = 0.004
 """Beyond this a longer batch saves little more CPU, and half of the changes would stand in the feed too late."""
 
-LINGER_ROWS = 40.0
+LINGER_ROWS = 38.0
 """What a linger is to gather: with these a batch is large enough, so that at high rates changes are told sooner."""
 
 RATE_AT_ONCE = 3_500.0
@@ -26,6 +26,9 @@ RATE_WELL_WORTH_IT = 1_000.0
 """Below the first the longest linger gathers two rows and saves next to nothing; from the second on it may be used in
 full."""
 
+TIMER_STEP_S = 0.001
+"""The timers of the event loop count whole milliseconds, and round."""
+
 MEMORY_S = 0.2
 """Rate and load are those of the last fifth of a second, roughly."""
 
@@ -39,6 +42,7 @@ class Pace:
         """The share of a core that this thread uses."""
         self._noted_at_s = float("-inf")
         self._worked_s = 0.0
+        self._rounded_off_s = 0.0
 
     def note(self, rows: int, now_s: float, worked_s: float) -> None:
         """A batch of so many rows was taken now; this thread has used so much CPU in its life."""
@@ -57,6 +61,17 @@ class Pace:
         worth_it = _between(RATE_WORTH_IT, self.rows_per_s, RATE_WELL_WORTH_IT)
         longest_s = min(LINGER_MAX_S, LINGER_ROWS / max(self.rows_per_s, 1.0))
         return longest_s * max(by_rate, by_load * worth_it)
+
+    def next_linger_s(self) -> float:
+        """The same in whole steps of a timer: what is rounded off now is made up for later, so that linger upon linger
+        takes what was meant. Less than a step stays what it is, and passes in no time."""
+        linger_s = self.linger_s()
+        if linger_s < TIMER_STEP_S:
+            return linger_s
+        due_s = linger_s + self._rounded_off_s
+        steps_s = round(due_s / TIMER_STEP_S) * TIMER_STEP_S
+        self._rounded_off_s = due_s - steps_s
+        return steps_s
 
 
 def _between(low: float, value: float, high: float) -> float:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.pace import BUSY_FULL_LINGER, LINGER_MAX_S, LINGER_ROWS, RATE_WORTH_IT, Pace
+from gateway.pace import BUSY_FULL_LINGER, LINGER_MAX_S, LINGER_ROWS, RATE_WORTH_IT, TIMER_STEP_S, Pace
 
 
 def paced(rows_per_s: float, seconds: float = 2.0, *, busy: float = 0.1) -> Pace:
@@ -41,3 +41,17 @@ def test_what_was_used_before_the_first_batch_is_not_load() -> None:
     pace = Pace()
     pace.note(1, 1000.0, 900.0)
     assert pace.busy == 0.0
+
+
+@pytest.mark.parametrize("rows_per_s", [4_300, 6_000, 12_345, 15_000, 30_000])
+def test_lingers_in_whole_steps_come_to_what_was_meant(rows_per_s: int) -> None:
+    pace = paced(rows_per_s)
+    lingers_s = [pace.next_linger_s() for _ in range(1_000)]
+    assert all(one_s == pytest.approx(round(one_s / TIMER_STEP_S) * TIMER_STEP_S) for one_s in lingers_s)
+    assert sum(lingers_s) / 1_000 == pytest.approx(pace.linger_s(), rel=0.001)
+
+
+def test_less_than_a_step_is_never_saved_up_for_one() -> None:
+    pace = paced(60_000)
+    assert 0.0 < pace.linger_s() < TIMER_STEP_S
+    assert {pace.next_linger_s() for _ in range(100)} == {pace.linger_s()}
