@@ -12,6 +12,9 @@ from gateway.core.stamped import StampedReport
 ACTING_MS: Final = 5_000
 """A motor that began to turn just before `not_after` has ended by then: earlier reports cannot say "not done"."""
 
+CLOCK_BEHIND_MS: Final = 1_000
+"""A device reckons its time from a welcome, and is behind by the way that took: it may answer before it was asked."""
+
 
 class Ordered(Struct, frozen=True, gc=False):
     """What evidence needs to know of a command."""
@@ -97,7 +100,7 @@ def judge(
     if stamped.boot < ordered.boot or stamped.clock_suspect:
         return NOTHING
     if ordered.kind is CommandKind.QUERY:
-        return Done("reported") if stamped.at_ms >= ordered.sent_ms else NOTHING
+        return Done("reported") if stamped.at_ms + CLOCK_BEHIND_MS >= ordered.sent_ms else NOTHING
     if ordered.kind is CommandKind.REBOOT:
         return _judge_reboot(ordered, stamped)
     place = place_in(stamped.report, ordered.slot)

@@ -110,8 +110,9 @@ class Connection:
         self.refusal = reason
 
     def knows_of(self, at_s: float) -> bool:
-        """Whether it has heard by now if the broker closed it at that time: a link that is not read has not."""
-        return self.reading or (self.link is not None and self.link.looked_at_s > at_s)
+        """Whether it has heard by now if the broker closed it at that time: a link that is not read has not, and one
+        that is only looked at may have its end behind what it brought last."""
+        return self.reading or (self.link is not None and self.link.emptied_at_s > at_s)
 
     def set_reading(self, reading: bool) -> None:
         """Pauses or resumes reading. A link that is not live yet must read CONNACK and SUBACK: it is paused after."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from mqtt5 import PublishPacket
 
+from gateway import telemetry
 from gateway.mqtt.events import BrokerAcked, Ended, Event, Opened, Subscribed
 from gateway.mqtt.session import MAX_PACKET_BYTES, Session
 from gateway.ports import Clock
@@ -22,6 +23,8 @@ and the devices ask again."""
 
 MAX_UNSENT_BEFORE_COMMAND_BYTES = 64 * 1024
 """What a broker that reads takes at once. Behind more a command would wait, and might be late."""
+
+log = telemetry.logger()
 
 
 class LinkSink(Protocol):
@@ -49,8 +52,8 @@ class Link(asyncio.BufferedProtocol):
         """Done when the broker granted the subscriptions, or the connection ended before."""
         self.ended: asyncio.Future[Ended] = loop.create_future()
         """Done when the connection is closed, or was given up before there was one, with the reason."""
-        self.looked_at_s = float("-inf")
-        """When a paused socket was last looked at."""
+        self.emptied_at_s = float("-inf")
+        """When a paused socket was last looked at and had nothing, not even its end."""
         self._fileno = -1
         self._loop = loop
         self._sink = sink
@@ -126,7 +129,7 @@ class Link(asyncio.BufferedProtocol):
         several times as much."""
         if self._reading or self._transport is None or self._transport.is_closing():
             return
-        self.looked_at_s = now_s = self._clock.monotonic_s()
+        now_s = self._clock.monotonic_s()
         self.session.resume(now_s)
         self.session.pause(now_s)
         try:
@@ -134,11 +137,17 @@ class Link(asyncio.BufferedProtocol):
                 self._fileno = self._transport.get_extra_info("socket").fileno()
             nbytes = os.readv(self._fileno, (self.get_buffer(-1),))
         except BlockingIOError:
+            self.emptied_at_s = now_s
             return
         except OSError:
             nbytes = 0
         if nbytes:
-            self.buffer_updated(nbytes)
+            try:
+                self.buffer_updated(nbytes)
+            except Exception:
+                # As the loop does with a connection whose reading fails: the others are not to blame.
+                log.exception("link_failed", session=self.session.spec.client_id)
+                self.abort("reading failed")
         else:
             # The end: the loop hears of it and closes.
             self.resume_reading()

@@ -267,8 +267,10 @@ class _Connection(asyncio.Protocol):
                 first.done.set_result(first.replies)
 
     def _give_up(self, done: "asyncio.Future[list[Reply]]", after_s: float) -> None:
-        if not done.done():
-            done.set_exception(StoreUnavailable(f"Redis: no answer within {after_s:.1f} s"))
+        if done.done():
+            # Answered in this very turn of the loop.
+            return
+        done.set_exception(StoreUnavailable(f"Redis: no answer within {after_s:.1f} s"))
         # Later replies could not be told from those of this call any more.
         self.abort()
 

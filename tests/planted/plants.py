@@ -121,12 +121,12 @@ PLANTS = (
         (
             Edit(
                 "gateway/stores/redis_link.py",
-                "        return await connection.execute(commands, self._deadline_s + extra_s)\n",
+                "        return await connection.send(packed, self._deadline_s + extra_s)\n",
                 "        try:\n"
-                "            return await connection.execute(commands, self._deadline_s + extra_s)\n"
+                "            return await connection.send(packed, self._deadline_s + extra_s)\n"
                 "        except StoreUnavailable:\n"
                 "            await self.ready()\n"
-                "            return await self._connection.execute(commands, self._deadline_s + extra_s)\n",
+                "            return await self._connection.send(packed, self._deadline_s + extra_s)\n",
             ),
         ),
     ),

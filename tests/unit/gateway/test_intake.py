@@ -88,13 +88,7 @@ async def running(
 ) -> AsyncIterator[tuple[Intake[int], Flow, CountingValve]]:
     flow, valve = Flow(), CountingValve()
     collecting: Intake[int] = Intake(
-        flow,
-        valve,
-        clock or SystemClock(),
-        chance=lambda: 0.0,
-        of="items",
-        ahead=lookout,
-        worked_s=worked_s,
+        flow, valve, clock or SystemClock(), chance=lambda: 0.0, of="items", ahead=lookout, worked_s=worked_s
     )
     task = asyncio.create_task(collecting.run())
     try:

@@ -12,6 +12,7 @@ from firmware_protocol.messages import Bolt, Lock, Report, Slot
 from gateway.core.command import Phase
 from gateway.core.evidence import (
     ACTING_MS,
+    CLOCK_BEHIND_MS,
     NOTHING,
     Contradicts,
     Done,
@@ -119,7 +120,12 @@ def test_a_new_boot_is_a_reboot_and_any_later_report_an_answer() -> None:
     assert judge(REBOOT, stamped(nothing, boot=BOOT + 9)) == Done("new_boot")
     assert judge(at(Phase.EXECUTED, REBOOT), stamped(nothing)) == Contradicts("same_boot")
     assert judge(QUERY, stamped(nothing, at_ms=QUERY.sent_ms)) == Done("reported")
-    assert judge(QUERY, stamped(nothing, at_ms=QUERY.sent_ms - 1)) == NOTHING
+
+
+def test_a_question_is_answered_by_a_device_whose_clock_is_behind_by_the_way_of_a_welcome() -> None:
+    nothing = Report()
+    assert judge(QUERY, stamped(nothing, at_ms=QUERY.sent_ms - CLOCK_BEHIND_MS)) == Done("reported")
+    assert judge(QUERY, stamped(nothing, at_ms=QUERY.sent_ms - CLOCK_BEHIND_MS - 1)) == NOTHING
 
 
 @pytest.mark.parametrize("kind", [CommandKind.CONFIGURE, CommandKind.LOCATE])
