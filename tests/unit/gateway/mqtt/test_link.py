@@ -109,6 +109,42 @@ async def test_a_link_that_is_only_looked_at_hears_its_end() -> None:
         link.look()
 
 
+async def test_a_look_that_brought_something_does_not_say_that_the_broker_is_there() -> None:
+    """Its end may stand behind what it brought."""
+    async with linked() as (peer, link, sink):
+        link.pause_reading()
+        link.look()
+        assert link.emptied_at_s > 0.0
+        peer.links[0].publish(("a/b", b"1"))
+        peer.links[0].transport.close()
+
+        def found() -> bool:
+            before_s = link.emptied_at_s
+            link.look()
+            assert not sink.packets or link.emptied_at_s == before_s
+            return bool(sink.packets)
+
+        await until_async(found)
+
+
+async def test_who_fails_in_a_look_ends_its_own_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with linked() as (peer, link, sink):
+
+        def fails(link: Link, packets: list[PublishPacket], size_bytes: int) -> None:
+            raise RuntimeError("nobody foresaw it")
+
+        monkeypatch.setattr(sink, "took_publishes", fails)
+        link.pause_reading()
+        peer.links[0].publish(("a/b", b"1"))
+
+        def ended() -> bool:
+            link.look()
+            return link.ended.done()
+
+        await until_async(ended)
+        assert (await link.ended).reason == "reading failed"
+
+
 async def test_a_message_waits_for_flush_and_leaves_with_others() -> None:
     async with linked() as (peer, link, _):
         assert link.publish("a", b"1")
