@@ -54,8 +54,6 @@ class DeviceReports(Struct, gc=False):
 
     def propose(self, state: LiveState | None) -> Advanced | None:
         """All reports applied to this state, as one step."""
-        if len(self.stamped) == 1:
-            return self._propose_only(state)
         first = state
         outcome: Outcome | None = None
         advanced = repeated = late = 0
@@ -71,25 +69,12 @@ class DeviceReports(Struct, gc=False):
         if not (self.advanced or self.repeated or self.late):
             # Only the first look tells: after a mismatch the reports may find themselves applied already.
             self.advanced, self.repeated, self.late = advanced, repeated, late
+        if len(self.stamped) == 1 and type(outcome) is Advanced:
+            return outcome
         if state is None or not advanced:
             return None
         shown = None if first is None else first.entry
         return Advanced(first, state, state.entry is not shown)
-
-    def _propose_only(self, state: LiveState | None) -> Advanced | None:
-        """Of most devices a batch has one report."""
-        outcome = apply_report(state, self.device, self.model, self.stamped[0])
-        is_first_look = not (self.advanced or self.repeated or self.late)
-        if type(outcome) is Advanced:
-            if is_first_look:
-                self.advanced = 1
-            return outcome
-        if is_first_look:
-            if isinstance(outcome, Repeated):
-                self.repeated = 1
-            else:
-                self.late = 1
-        return None
 
 
 class Filing(Struct):
