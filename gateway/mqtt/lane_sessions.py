@@ -1,7 +1,6 @@
 """All MQTT sessions of this gateway's lanes: the way of frames in, and of acknowledgements and answers out."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
@@ -165,9 +164,9 @@ class LaneSessions:
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """PUBACK in the order given, one write per link; those of a link that is gone are dropped."""
-        by_session: defaultdict[str, list[Delivery]] = defaultdict(list)
+        by_session: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
-            by_session[delivery.session].append(delivery)
+            by_session.setdefault(delivery.session, []).append(delivery)
         for session, own in by_session.items():
             connection = self._by_client_id.get(session)
             link = connection.link if connection is not None else None

@@ -125,8 +125,8 @@ class Link(asyncio.BufferedProtocol):
                 self._transport.pause_reading()
 
     def look(self) -> None:
-        """Takes what a paused socket has now, past the loop: to watch it anew for one read and then no more costs
-        several times as much."""
+        """Takes what a paused socket has now, past the loop: to have it watched for one read and then no more would
+        cost a callback and calls of epoll besides."""
         if self._reading or self._transport is None or self._transport.is_closing():
             return
         now_s = self._clock.monotonic_s()

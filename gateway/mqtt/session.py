@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Sequence
 from enum import Enum, auto
-from struct import Struct
 
 from mqtt5 import (
     ConnAckPacket,
@@ -34,11 +33,6 @@ SHORT_PAUSE_S = 0.1
 
 _FIRST_REFUSAL = 0x80
 """Reason codes from here on are refusals (MQTT 5, section 2.4)."""
-
-
-# A PUBACK without a reason is a success, and nothing but its packet id (MQTT 5, 3.4.2.1): of every report one.
-_PUBACK = 0x40
-_puback = Struct(">BBH").pack
 
 
 class _Phase(Enum):
@@ -146,7 +140,7 @@ class Session:
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Queues PUBACKs in the order given, which must be the order of receipt."""
         if self._phase in (_Phase.LIVE, _Phase.SUBSCRIBING):
-            self._out.extend([_puback(_PUBACK, 2, packet_id) for packet_id in packet_ids])
+            self._out.extend([PubAckPacket(packet_id).write() for packet_id in packet_ids])
 
     def publish(self, topic: str, payload: bytes, tag: Hashable | None = None) -> bool:
         """Queues a message, never retained; False, and nothing queued, while the session is not live. Without a tag

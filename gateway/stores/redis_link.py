@@ -211,15 +211,16 @@ class _Connection(asyncio.Protocol):
             return []
         if not self.is_open or self._transport is None:
             raise StoreUnavailable("Redis: connection lost")
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[list[Reply]] = loop.create_future()
+        done: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         self._awaited.append(_Awaited(len(packed), done))
         self._transport.write(b"".join(packed))
-        overdue = loop.call_later(deadline_s, self._give_up, done, deadline_s)
         try:
-            return await done
-        finally:
-            overdue.cancel()
+            async with asyncio.timeout(deadline_s):
+                return await done
+        except TimeoutError:
+            # Later replies could not be told from those of this call any more.
+            self.abort()
+            raise StoreUnavailable(f"Redis: no answer within {deadline_s:.1f} s") from None
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -265,14 +266,6 @@ class _Connection(asyncio.Protocol):
             self._awaited.popleft()
             if not first.done.done():
                 first.done.set_result(first.replies)
-
-    def _give_up(self, done: "asyncio.Future[list[Reply]]", after_s: float) -> None:
-        if done.done():
-            # Answered in this very turn of the loop.
-            return
-        done.set_exception(StoreUnavailable(f"Redis: no answer within {after_s:.1f} s"))
-        # Later replies could not be told from those of this call any more.
-        self.abort()
 
     def _fail(self, why: str) -> None:
         self.is_open = False

@@ -1,13 +1,15 @@
 """The API on a real port with stores in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from api import routing
 from api.app import StatesOfRedis, live_map
@@ -159,6 +161,21 @@ class Surface:
             enrolment=self.newcomers,
             broker=BrokerSide(self.newcomers, BROKER_SECRET, BROKER_ADDRESS),
         )
+
+
+async def figures(surface: Surface) -> dict[str, Metric]:
+    """What /metrics tells, by name."""
+    text = (await surface.http.get("/metrics")).text
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def requests_in(told: Mapping[str, Metric]) -> dict[tuple[str, str], float]:
+    """How many requests, by route and class of status."""
+    return {
+        (sample.labels["route"], sample.labels["status"]): sample.value
+        for sample in told["latchkey_api_request_seconds"].samples
+        if sample.name.endswith("_count")
+    }
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 from msgspec.json import decode
-from prometheus_client.parser import text_string_to_metric_families
 
 from api.auth.doors import doors_of
 from api.auth.limits import LIMITS
@@ -14,7 +13,7 @@ from api.guarded_http import GuardedHttp
 from api.routes import nearby
 from tests.support.waiting import until_async
 from tests.unit.api.live.entries import entry
-from tests.unit.api.surface import Surface, serving
+from tests.unit.api.surface import Surface, figures, requests_in, serving
 
 NEARBY = "/v1/nearby?lat=31.2304&lon=121.4737"
 FAR = "/v1/nearby?lat=10&lon=10"
@@ -170,14 +169,7 @@ async def test_each_answer_is_counted_once() -> None:
         for query in ("", "", "&limit=0"):
             peer.ask(get(surface, NEARBY + query))
             await peer.answer()
-        text = (await surface.http.get("/metrics")).text
-        families = {family.name: family for family in text_string_to_metric_families(text)}
-        counted = {
-            (sample.labels["route"], sample.labels["status"]): sample.value
-            for sample in families["latchkey_api_request_seconds"].samples
-            if sample.name.endswith("_count")
-        }
-        assert counted == {(nearby.PATH, "2xx"): 2, (nearby.PATH, "4xx"): 1}
+        assert requests_in(await figures(surface)) == {(nearby.PATH, "2xx"): 2, (nearby.PATH, "4xx"): 1}
 
 
 async def test_answers_come_in_the_order_of_the_questions(monkeypatch: pytest.MonkeyPatch) -> None:
