@@ -87,7 +87,7 @@ def read_fields(frame: bytes, keys: Keys) -> dict[str, Any]:
 
 
 def read_all_fields(frames: Sequence[bytes], keys: Keys) -> list[dict[str, Any]] | None:
-    """As `read_fields` of each, in one reading, for what the calls of a decoder cost. None when any of them is not as it should
+    """As `read_fields` of each, in one reading, for one call of the decoder. None when any of them is not as it should
     be: `read_fields` then tells which, and what is wrong with it."""
     count = len(frames)
     joined = _END.join(frames) + _END
