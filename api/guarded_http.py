@@ -168,8 +168,8 @@ class GuardedHttp(HttpToolsProtocol):
             raise
 
     def _answered_at_once(self) -> bool:
-        """A request that stands alone and whose answer is at hand needs no task and no cycle of its own: those take
-        a sixth of the time of an answer out of memory."""
+        """A request that stands alone and whose answer is at hand needs no task and no cycle of its own, which would
+        take a good part of its time."""
         first, self._first_of_read = self._first_of_read, False
         if not first or self._is_answering or self.flow.write_paused or not self._is_plain_get():
             return False

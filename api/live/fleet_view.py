@@ -140,7 +140,7 @@ class FleetView:
         if len(slots) < 2:
             return [entries[slot] for slot in slots]
         # No cache holds a million entries. Fetched in one sweep, the processor waits for many of them at the same
-        # time; fetched by a loop of ours for each after the other, which took four times as long.
+        # time; fetched by a loop of ours, for each after the other.
         found: tuple[MapEntry, ...] = itemgetter(*slots)(entries)
         return found
 
